@@ -1,0 +1,1 @@
+//! VRP documents: every known dialect in, ours out.

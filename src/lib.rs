@@ -1,0 +1,6 @@
+//! rutter: an RPKI-to-Router (RTR) cache server, and the library under it.
+
+pub mod json;
+pub mod net;
+pub mod payload;
+pub mod rtr;

@@ -1,0 +1,1 @@
+//! THE WIRE: byte streams to and from peers. Knows nothing of RPKI.

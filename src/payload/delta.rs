@@ -1,0 +1,370 @@
+//! How one set becomes another.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use super::asn::Asn;
+use super::aspa::Aspa;
+use super::kind::{Kind, Kinds};
+use super::router_key::RouterKey;
+use super::set::PayloadSet;
+use super::vrp::{VrpV4, VrpV6};
+
+/// The difference between two sets: per record at most one change, and none that cancels out
+/// (8210bis §5.3).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Delta {
+    v4: Changes<VrpV4>,
+    v6: Changes<VrpV6>,
+    router_keys: Changes<RouterKey>,
+    aspas: Vec<AspaChange>,
+}
+
+/// Records of one kind that came and went, both in the order of announcements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changes<T> {
+    announced: Vec<T>,
+    withdrawn: Vec<T>,
+}
+
+impl<T> Changes<T> {
+    /// The records that came, in wire order.
+    pub fn announced(&self) -> &[T] {
+        &self.announced
+    }
+
+    /// The records that went, in the order of announcements; prefixes travel in the reverse.
+    pub fn withdrawn(&self) -> &[T] {
+        &self.withdrawn
+    }
+
+    fn len(&self) -> usize {
+        self.announced.len() + self.withdrawn.len()
+    }
+}
+
+impl<T> Default for Changes<T> {
+    fn default() -> Self {
+        Self {
+            announced: Vec::new(),
+            withdrawn: Vec::new(),
+        }
+    }
+}
+
+/// What became of one customer's ASPA. Both sides are kept: whether two changes cancel out
+/// cannot be known from the later one alone. At least one is there, and they differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AspaChange {
+    customer: Asn,
+    before: Option<Aspa>,
+    after: Option<Aspa>,
+}
+
+impl AspaChange {
+    /// The customer.
+    pub const fn customer(&self) -> Asn {
+        self.customer
+    }
+
+    /// The new ASPA, which replaces what was there; `None` when it was withdrawn.
+    pub const fn announced(&self) -> Option<&Aspa> {
+        self.after.as_ref()
+    }
+
+    /// The ASPA before, `None` when the customer had none.
+    pub const fn before(&self) -> Option<&Aspa> {
+        self.before.as_ref()
+    }
+}
+
+impl Delta {
+    /// What makes `new` of `old`. Costs one pass over both.
+    pub fn between(old: &PayloadSet, new: &PayloadSet) -> Self {
+        let mut aspas = Vec::new();
+        merge(
+            old.aspas(),
+            new.aspas(),
+            |a, b| a.customer().cmp(&b.customer()),
+            |before, after| {
+                if let Some(customer) = before.or(after).map(Aspa::customer)
+                    && before != after
+                {
+                    let (before, after) = (before.cloned(), after.cloned());
+                    aspas.push(AspaChange {
+                        customer,
+                        before,
+                        after,
+                    });
+                }
+            },
+        );
+        Self {
+            v4: changes(old.v4(), new.v4()),
+            v6: changes(old.v6(), new.v6()),
+            router_keys: changes(old.router_keys(), new.router_keys()),
+            aspas,
+        }
+    }
+
+    /// What several steps amount to, in the order given, each from where the one before ends.
+    /// Costs a sort of all their changes.
+    pub fn compose(steps: &[&Self]) -> Self {
+        Self {
+            v4: composed(steps.iter().map(|step| &step.v4)),
+            v6: composed(steps.iter().map(|step| &step.v6)),
+            router_keys: composed(steps.iter().map(|step| &step.router_keys)),
+            aspas: composed_aspas(steps),
+        }
+    }
+
+    /// The set that `old` becomes. Costs one pass over it.
+    ///
+    /// # Errors
+    ///
+    /// When the delta does not start from `old`: a record that comes is there already, or one
+    /// that goes is not.
+    pub fn apply(&self, old: &PayloadSet) -> Result<PayloadSet, MismatchError> {
+        let aspas = applied_aspas(old.aspas(), &self.aspas)?;
+        Ok(PayloadSet::from_ordered(
+            applied(old.v4(), &self.v4, Kind::Ipv4)?,
+            applied(old.v6(), &self.v6, Kind::Ipv6)?,
+            applied(old.router_keys(), &self.router_keys, Kind::RouterKey)?,
+            aspas,
+        ))
+    }
+
+    /// The changes of IPv4 VRPs.
+    pub const fn v4(&self) -> &Changes<VrpV4> {
+        &self.v4
+    }
+
+    /// The changes of IPv6 VRPs.
+    pub const fn v6(&self) -> &Changes<VrpV6> {
+        &self.v6
+    }
+
+    /// The changes of router keys.
+    pub const fn router_keys(&self) -> &Changes<RouterKey> {
+        &self.router_keys
+    }
+
+    /// The changes of ASPAs, by customer, ascending.
+    pub fn aspas(&self) -> &[AspaChange] {
+        &self.aspas
+    }
+
+    /// How many payloads are announced, replaced ASPAs included.
+    pub fn announced(&self) -> usize {
+        let aspas = self
+            .aspas
+            .iter()
+            .filter(|change| change.after.is_some())
+            .count();
+        self.v4.announced.len() + self.v6.announced.len() + self.router_keys.announced.len() + aspas
+    }
+
+    /// How many payloads are withdrawn.
+    pub fn withdrawn(&self) -> usize {
+        self.len() - self.announced()
+    }
+
+    /// How many changes there are.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len() + self.router_keys.len() + self.aspas.len()
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The kinds that change.
+    pub fn kinds(&self) -> Kinds {
+        let counts = [
+            (Kind::Ipv4, self.v4.len()),
+            (Kind::Ipv6, self.v6.len()),
+            (Kind::RouterKey, self.router_keys.len()),
+            (Kind::Aspa, self.aspas.len()),
+        ];
+        let changed = counts.into_iter().filter(|(_, count)| *count > 0);
+        changed.fold(Kinds::NONE, |kinds, (kind, _)| kinds.with(kind))
+    }
+}
+
+/// Walks two ordered slices side by side; equal elements are met together.
+fn merge<'a, T>(
+    old: &'a [T],
+    new: &'a [T],
+    order: impl Fn(&T, &T) -> Ordering,
+    mut met: impl FnMut(Option<&'a T>, Option<&'a T>),
+) {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let side = match (old.peek(), new.peek()) {
+            (None, None) => return,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(a), Some(b)) => order(a, b),
+        };
+        match side {
+            Ordering::Less => met(old.next(), None),
+            Ordering::Greater => met(None, new.next()),
+            Ordering::Equal => met(old.next(), new.next()),
+        }
+    }
+}
+
+fn changes<T: Ord + Clone>(old: &[T], new: &[T]) -> Changes<T> {
+    let mut changes = Changes::default();
+    merge(old, new, T::cmp, |before, after| match (before, after) {
+        (Some(gone), None) => changes.withdrawn.push(gone.clone()),
+        (None, Some(come)) => changes.announced.push(come.clone()),
+        _ => {}
+    });
+    changes
+}
+
+/// A record alternates between coming and going, so an even number of changes cancels out and of
+/// an odd number the last one counts, which is then also the first.
+fn composed<'a, T: Ord + Clone + 'a>(steps: impl Iterator<Item = &'a Changes<T>>) -> Changes<T> {
+    let mut all: Vec<(&T, bool)> = Vec::new();
+    for step in steps {
+        all.extend(step.announced.iter().map(|record| (record, true)));
+        all.extend(step.withdrawn.iter().map(|record| (record, false)));
+    }
+    // Stable, so that the changes of one record stay in the order of the steps.
+    all.sort_by_key(|(record, _)| *record);
+    let mut changes = Changes::default();
+    for run in all.chunk_by(|(a, _), (b, _)| a == b) {
+        match run {
+            [(record, comes), rest @ ..] if rest.len().is_multiple_of(2) => {
+                let half = if *comes {
+                    &mut changes.announced
+                } else {
+                    &mut changes.withdrawn
+                };
+                half.push((*record).clone());
+            }
+            _ => {}
+        }
+    }
+    changes
+}
+
+fn composed_aspas(steps: &[&Delta]) -> Vec<AspaChange> {
+    let mut all: Vec<&AspaChange> = steps.iter().flat_map(|step| &step.aspas).collect();
+    all.sort_by_key(|change| change.customer);
+    let runs = all.chunk_by(|a, b| a.customer == b.customer);
+    runs.filter_map(|run| {
+        let (first, last) = (run.first()?, run.last()?);
+        (first.before != last.after).then(|| AspaChange {
+            customer: first.customer,
+            before: first.before.clone(),
+            after: last.after.clone(),
+        })
+    })
+    .collect()
+}
+
+fn applied<T: Ord + Clone>(
+    old: &[T],
+    changes: &Changes<T>,
+    kind: Kind,
+) -> Result<Vec<T>, MismatchError> {
+    let mut mismatch = None;
+    let mut left = Vec::with_capacity(old.len() + changes.announced.len());
+    merge(old, &changes.withdrawn, T::cmp, |have, goes| {
+        match (have, goes) {
+            (Some(have), None) => left.push(have),
+            (None, Some(_)) => {
+                mismatch = Some(MismatchError {
+                    kind,
+                    fault: Fault::WithdrawalOfUnknown,
+                })
+            }
+            _ => {}
+        }
+    });
+    let mut new = Vec::with_capacity(left.len() + changes.announced.len());
+    let comes: Vec<&T> = changes.announced.iter().collect();
+    merge(
+        &left,
+        &comes,
+        |a, b| a.cmp(b),
+        |have, comes| {
+            if have.is_some() && comes.is_some() {
+                mismatch = Some(MismatchError {
+                    kind,
+                    fault: Fault::DuplicateAnnouncement,
+                });
+            }
+            new.extend(have.or(comes).map(|record| (*record).clone()));
+        },
+    );
+    mismatch.map_or(Ok(new), Err)
+}
+
+fn applied_aspas(old: &[Aspa], changes: &[AspaChange]) -> Result<Vec<Aspa>, MismatchError> {
+    let mut new: Vec<Aspa> = Vec::with_capacity(old.len() + changes.len());
+    let mut changes = changes.iter().peekable();
+    let fault = |change: &AspaChange| MismatchError {
+        kind: Kind::Aspa,
+        fault: if change.before.is_some() {
+            Fault::WithdrawalOfUnknown
+        } else {
+            Fault::DuplicateAnnouncement
+        },
+    };
+    for have in old {
+        while let Some(change) = changes.next_if(|change| change.customer < have.customer()) {
+            if change.before.is_some() {
+                return Err(fault(change));
+            }
+            new.extend(change.after.clone());
+        }
+        match changes.next_if(|change| change.customer == have.customer()) {
+            None => new.push(have.clone()),
+            Some(change) if change.before.as_ref() == Some(have) => {
+                new.extend(change.after.clone())
+            }
+            Some(change) => return Err(fault(change)),
+        }
+    }
+    for change in changes {
+        if change.before.is_some() {
+            return Err(fault(change));
+        }
+        new.extend(change.after.clone());
+    }
+    Ok(new)
+}
+
+/// A delta that does not start from the set it was applied to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MismatchError {
+    /// The kind of the payload.
+    pub kind: Kind,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// How a change can fail to fit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// It announces what is there already.
+    DuplicateAnnouncement,
+    /// It withdraws what is not there.
+    WithdrawalOfUnknown,
+}
+
+impl fmt::Display for MismatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fault {
+            Fault::DuplicateAnnouncement => write!(f, "announces an {} twice", self.kind),
+            Fault::WithdrawalOfUnknown => write!(f, "withdraws an unknown {}", self.kind),
+        }
+    }
+}
+
+impl std::error::Error for MismatchError {}

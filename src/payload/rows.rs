@@ -1,0 +1,435 @@
+//! What one source says: payloads with what the source knows of each.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::aspa::Aspa;
+use super::router_key::RouterKey;
+use super::time::UnixTime;
+use super::vrp::{Vrp, VrpV4, VrpV6};
+
+/// What is known of a payload beside the payload: eight octets that lie in an array of their own.
+///
+/// None of it reaches a router, and a change of it alone never makes a new serial.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Attribute {
+    expires: Option<NonZeroU32>,
+    trust_anchor: TrustAnchorId,
+    sources: u16,
+}
+
+impl Attribute {
+    /// A payload of this trust anchor that expires then; `None` when its source does not say.
+    pub fn new(expires: Option<UnixTime>, trust_anchor: TrustAnchorId) -> Self {
+        Self {
+            expires: expires.map(UnixTime::packed),
+            trust_anchor,
+            sources: 0,
+        }
+    }
+
+    /// When the payload is no longer to be served, `None` when that is not known.
+    pub fn expires(&self) -> Option<UnixTime> {
+        self.expires.map(UnixTime::unpacked)
+    }
+
+    /// The trust anchor.
+    pub const fn trust_anchor(&self) -> TrustAnchorId {
+        self.trust_anchor
+    }
+
+    /// The sources that have the payload, a bit each, by their place in the configuration.
+    pub const fn sources(&self) -> u16 {
+        self.sources
+    }
+
+    fn expired(&self, now: UnixTime) -> bool {
+        self.expires().is_some_and(|expires| expires <= now)
+    }
+
+    /// Of equal payloads the latest expiry counts, and an unknown one is later than all.
+    fn join(self, other: Self) -> Self {
+        let later = match (self.expires, other.expires) {
+            (None, _) => self,
+            (Some(_), None) => other,
+            (Some(own), Some(its)) => {
+                if its > own {
+                    other
+                } else {
+                    self
+                }
+            }
+        };
+        Self {
+            sources: self.sources | other.sources,
+            ..later
+        }
+    }
+
+    /// For a union of records: it changes when the first of them goes.
+    pub(super) fn join_earliest(self, other: Self) -> Self {
+        let expires = match (self.expires, other.expires) {
+            (Some(own), Some(its)) => Some(own.min(its)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            expires,
+            sources: self.sources | other.sources,
+            ..self
+        }
+    }
+}
+
+/// A trust anchor by its place in a [`TrustAnchors`] table.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct TrustAnchorId(u16);
+
+/// The names of trust anchors that a list uses.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TrustAnchors(Arc<Vec<Box<str>>>);
+
+impl TrustAnchors {
+    /// The name, `None` when the source gave none.
+    pub fn name(&self, id: TrustAnchorId) -> Option<&str> {
+        let place = usize::from(id.0).checked_sub(1)?;
+        self.0.get(place).map(AsRef::as_ref)
+    }
+}
+
+/// Records in wire order, each once, with an attribute beside each.
+pub struct Table<T> {
+    records: Arc<Vec<T>>,
+    attributes: Arc<Vec<Attribute>>,
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self {
+            records: Arc::clone(&self.records),
+            attributes: Arc::clone(&self.attributes),
+        }
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self {
+            records: Arc::default(),
+            attributes: Arc::default(),
+        }
+    }
+}
+
+impl<T: PartialEq> PartialEq for Table<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.records == other.records && self.attributes == other.attributes
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<T: Ord> Table<T> {
+    /// Sorts and joins rows. This is the only place where a table is made.
+    /// Costs a sort; rows that are in order already, or in runs that are, cost one pass.
+    pub(super) fn build(mut rows: Vec<(T, Attribute)>) -> Self {
+        // A stable sort on purpose: it finds the runs that documents and merges consist of.
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        rows.dedup_by(|(later, attribute), (kept, joined)| {
+            let twin = later == kept;
+            if twin {
+                *joined = joined.join(*attribute);
+            }
+            twin
+        });
+        let mut records = Vec::with_capacity(rows.len());
+        let mut attributes = Vec::with_capacity(rows.len());
+        for (record, attribute) in rows {
+            records.push(record);
+            attributes.push(attribute);
+        }
+        Self {
+            records: Arc::new(records),
+            attributes: Arc::new(attributes),
+        }
+    }
+}
+
+impl<T> Table<T> {
+    /// The records, in wire order.
+    pub const fn records(&self) -> &Arc<Vec<T>> {
+        &self.records
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The records with their attributes, in wire order.
+    pub fn iter(&self) -> impl Iterator<Item = (&T, &Attribute)> {
+        self.records.iter().zip(self.attributes.iter())
+    }
+
+    fn next_expiry(&self) -> Option<NonZeroU32> {
+        self.attributes
+            .iter()
+            .filter_map(|attribute| attribute.expires)
+            .min()
+    }
+}
+
+impl<T: Clone> Table<T> {
+    /// This table without what expired, `None` when nothing did. Costs a pass, and a copy only
+    /// when something expired.
+    fn unexpired(&self, now: UnixTime) -> Option<Self> {
+        if !self
+            .attributes
+            .iter()
+            .any(|attribute| attribute.expired(now))
+        {
+            return None;
+        }
+        let kept = || self.iter().filter(|(_, attribute)| !attribute.expired(now));
+        Some(Self {
+            records: Arc::new(kept().map(|(record, _)| record.clone()).collect()),
+            attributes: Arc::new(kept().map(|(_, attribute)| *attribute).collect()),
+        })
+    }
+
+    fn marked(&self, source: u16) -> Self {
+        let mark = |attribute: &Attribute| Attribute {
+            sources: source,
+            ..*attribute
+        };
+        Self {
+            records: Arc::clone(&self.records),
+            attributes: Arc::new(self.attributes.iter().map(mark).collect()),
+        }
+    }
+}
+
+/// The rows of one source: immutable, in wire order, cheap to clone.
+///
+/// Unlike in a [`DataSet`](super::DataSet) a customer may have several ASPA records here, each
+/// with an expiry of its own; they become their union when the set that is served is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    pub(super) v4: Table<VrpV4>,
+    pub(super) v6: Table<VrpV6>,
+    pub(super) router_keys: Table<RouterKey>,
+    pub(super) aspas: Table<Aspa>,
+    pub(super) trust_anchors: TrustAnchors,
+}
+
+impl Rows {
+    /// How many rows there are of all kinds.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len() + self.router_keys.len() + self.aspas.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The IPv4 VRPs.
+    pub const fn v4(&self) -> &Table<VrpV4> {
+        &self.v4
+    }
+
+    /// The IPv6 VRPs.
+    pub const fn v6(&self) -> &Table<VrpV6> {
+        &self.v6
+    }
+
+    /// The router keys.
+    pub const fn router_keys(&self) -> &Table<RouterKey> {
+        &self.router_keys
+    }
+
+    /// The ASPA records, of which a customer may have several.
+    pub const fn aspas(&self) -> &Table<Aspa> {
+        &self.aspas
+    }
+
+    /// The names behind the attributes' trust anchors.
+    pub const fn trust_anchors(&self) -> &TrustAnchors {
+        &self.trust_anchors
+    }
+
+    /// When the first row expires, `None` when none does. Costs a pass over the attributes.
+    pub fn next_expiry(&self) -> Option<UnixTime> {
+        [
+            self.v4.next_expiry(),
+            self.v6.next_expiry(),
+            self.router_keys.next_expiry(),
+            self.aspas.next_expiry(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(UnixTime::unpacked)
+    }
+
+    /// These rows without those that have expired by `now`. What did not change is shared.
+    #[must_use]
+    pub fn unexpired(&self, now: UnixTime) -> Self {
+        Self {
+            v4: self.v4.unexpired(now).unwrap_or_else(|| self.v4.clone()),
+            v6: self.v6.unexpired(now).unwrap_or_else(|| self.v6.clone()),
+            router_keys: self
+                .router_keys
+                .unexpired(now)
+                .unwrap_or_else(|| self.router_keys.clone()),
+            aspas: self
+                .aspas
+                .unexpired(now)
+                .unwrap_or_else(|| self.aspas.clone()),
+            trust_anchors: self.trust_anchors.clone(),
+        }
+    }
+
+    /// The same rows, marked as those of the source at this place of the configuration (0 to 15;
+    /// the mask has no room for more, and later places share the last bit).
+    #[must_use]
+    pub fn of_source(&self, place: usize) -> Self {
+        let mark = 1u16 << place.min(15);
+        Self {
+            v4: self.v4.marked(mark),
+            v6: self.v6.marked(mark),
+            router_keys: self.router_keys.marked(mark),
+            aspas: self.aspas.marked(mark),
+            trust_anchors: self.trust_anchors.clone(),
+        }
+    }
+
+    /// The rows of all sources together. Costs nothing for one source, else a merge of all.
+    pub fn union(sources: &[Self]) -> Self {
+        if let [only] = sources {
+            return only.clone();
+        }
+        let mut builder = RowsBuilder::new();
+        for source in sources {
+            builder.extend(source);
+        }
+        builder.finish()
+    }
+}
+
+/// Collects rows in any order and makes [`Rows`] of them.
+#[derive(Debug, Default)]
+pub struct RowsBuilder {
+    v4: Vec<(VrpV4, Attribute)>,
+    v6: Vec<(VrpV6, Attribute)>,
+    router_keys: Vec<(RouterKey, Attribute)>,
+    aspas: Vec<(Aspa, Attribute)>,
+    names: Vec<Box<str>>,
+    ids: HashMap<Box<str>, TrustAnchorId>,
+}
+
+impl RowsBuilder {
+    /// The most trust anchors told apart; rows of later ones have none. Five are in use, and
+    /// a hostile document shall not buy memory with names.
+    const MAX_TRUST_ANCHORS: usize = 255;
+
+    /// A builder without rows.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The id of the trust anchor with this name. Costs a hash of the name.
+    pub fn trust_anchor(&mut self, name: &str) -> TrustAnchorId {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        if self.names.len() >= Self::MAX_TRUST_ANCHORS {
+            return TrustAnchorId::default();
+        }
+        self.names.push(name.into());
+        let id = TrustAnchorId(u16::try_from(self.names.len()).unwrap_or(0));
+        self.ids.insert(name.into(), id);
+        id
+    }
+
+    /// Adds a VRP.
+    pub fn push_vrp(&mut self, vrp: Vrp, attribute: Attribute) {
+        match vrp {
+            Vrp::V4(vrp) => self.v4.push((vrp, attribute)),
+            Vrp::V6(vrp) => self.v6.push((vrp, attribute)),
+        }
+    }
+
+    /// Adds a router key.
+    pub fn push_router_key(&mut self, key: RouterKey, attribute: Attribute) {
+        self.router_keys.push((key, attribute));
+    }
+
+    /// Adds an ASPA record. Another one of the same customer adds to it.
+    pub fn push_aspa(&mut self, aspa: Aspa, attribute: Attribute) {
+        self.aspas.push((aspa, attribute));
+    }
+
+    /// How many rows were added.
+    pub fn len(&self) -> usize {
+        self.v4.len() + self.v6.len() + self.router_keys.len() + self.aspas.len()
+    }
+
+    /// Whether none was added.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The rows: sorted into wire order, equal ones joined with the latest expiry.
+    pub fn finish(self) -> Rows {
+        Rows {
+            v4: Table::build(self.v4),
+            v6: Table::build(self.v6),
+            router_keys: Table::build(self.router_keys),
+            aspas: Table::build(self.aspas),
+            trust_anchors: TrustAnchors(Arc::new(self.names)),
+        }
+    }
+
+    fn extend(&mut self, rows: &Rows) {
+        let names = rows.trust_anchors.0.iter();
+        let ids: Vec<TrustAnchorId> = names.map(|name| self.trust_anchor(name)).collect();
+        let translated = |attribute: &Attribute| {
+            let place = usize::from(attribute.trust_anchor.0).checked_sub(1);
+            let trust_anchor = place
+                .and_then(|place| ids.get(place))
+                .copied()
+                .unwrap_or_default();
+            Attribute {
+                trust_anchor,
+                ..*attribute
+            }
+        };
+        self.v4.extend(
+            rows.v4
+                .iter()
+                .map(|(vrp, attribute)| (*vrp, translated(attribute))),
+        );
+        self.v6.extend(
+            rows.v6
+                .iter()
+                .map(|(vrp, attribute)| (*vrp, translated(attribute))),
+        );
+        let keys = rows.router_keys.iter();
+        self.router_keys
+            .extend(keys.map(|(key, attribute)| (key.clone(), translated(attribute))));
+        let aspas = rows.aspas.iter();
+        self.aspas
+            .extend(aspas.map(|(aspa, attribute)| (aspa.clone(), translated(attribute))));
+    }
+}

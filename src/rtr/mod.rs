@@ -1,0 +1,1 @@
+//! HOW IT IS SPOKEN: the RPKI-to-Router protocol without I/O.
