@@ -3,7 +3,8 @@
 //! A [`Vrp`] says which AS may originate a prefix, a [`RouterKey`] which key signs BGPsec paths
 //! for an AS, an [`Aspa`] which providers a customer AS has. Read in this order: the values
 //! ([`asn`], [`vrp`], [`router_key`], [`aspa`]), what a source says of them ([`rows`]), the set
-//! that is served ([`set`]), how two sets differ ([`delta`]), and what a set says about a route
+//! that is served ([`set`]), how two sets differ ([`delta`]) and
+//! how one changes piece by piece ([`edit`]), and what a set says about a route
 //! ([`validity`]).
 //!
 //! Nothing here knows a protocol, a file format or a clock. The one thing it shares with the wire
@@ -13,6 +14,7 @@
 pub mod asn;
 pub mod aspa;
 pub mod delta;
+pub mod edit;
 pub mod kind;
 pub mod router_key;
 pub mod rows;
@@ -24,6 +26,7 @@ pub mod vrp;
 pub use self::asn::Asn;
 pub use self::aspa::Aspa;
 pub use self::delta::Delta;
+pub use self::edit::Edits;
 pub use self::kind::{Kind, Kinds};
 pub use self::router_key::RouterKey;
 pub use self::rows::{Attribute, Rows, RowsBuilder};

@@ -56,6 +56,15 @@ impl PayloadSet {
         &self.aspas
     }
 
+    /// The ASPA of a customer. Costs a binary search.
+    pub fn aspa(&self, customer: Asn) -> Option<&Aspa> {
+        let place = self
+            .aspas
+            .binary_search_by_key(&customer, Aspa::customer)
+            .ok()?;
+        self.aspas.get(place)
+    }
+
     /// All VRPs of both families, in wire order.
     pub fn vrps(&self) -> impl Iterator<Item = Vrp> {
         let v4 = self.v4.iter().copied().map(Vrp::V4);
