@@ -1,12 +1,19 @@
 //! THE WIRE: byte streams to and from peers. Knows nothing of RPKI.
 //!
-//! An [`Endpoint`] is what an operator writes. Read in this order: [`endpoint`] with [`host`] and
-//! [`url`].
+//! An [`Endpoint`] is what an operator writes, a [`Stream`] is what comes of it, and a [`Peer`] is
+//! who is at its other end. Read in this order: [`endpoint`] with [`host`] and [`url`], [`peer`],
+//! [`stream`], [`sys`].
 
 pub mod endpoint;
 pub mod host;
+pub mod peer;
+pub mod stream;
+pub mod sys;
 pub mod url;
 
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::host::{Host, HostPort};
+pub use self::peer::{Peer, Transport};
+pub use self::stream::Stream;
+pub use self::sys::TcpOptions;
 pub use self::url::Url;
