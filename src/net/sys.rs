@@ -1,0 +1,128 @@
+//! What the kernel is told about our sockets.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// Connections that may wait to be accepted. After a restart every router comes at once; the
+/// kernel cuts this to `net.core.somaxconn`.
+pub const BACKLOG: i32 = 1024;
+
+/// How a TCP connection is kept alive, given up and filled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TcpOptions {
+    /// Silence after which the kernel asks whether the peer is there.
+    pub keepalive_idle: Duration,
+    /// Time between two such questions.
+    pub keepalive_interval: Duration,
+    /// Questions without an answer that end the connection.
+    pub keepalive_probes: u32,
+    /// How long sent octets may stay unacknowledged, or the peer's window closed, before the
+    /// kernel ends the connection. A caller that allows a longer stall has to raise this.
+    pub user_timeout: Duration,
+    /// How many octets may wait in the kernel that were not sent yet. `send` waits for less than
+    /// that: a slow peer then holds a slice of a shared image instead of a copy in the kernel.
+    pub unsent_octets: u32,
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self {
+            // 60 + 4 * 15: a peer that is gone is found in two minutes, by either rule.
+            keepalive_idle: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(15),
+            keepalive_probes: 4,
+            user_timeout: Duration::from_secs(120),
+            // 20 ms at 100 Mbit/s: enough to keep the wire busy between two turns.
+            unsent_octets: 256 * 1024,
+        }
+    }
+}
+
+impl TcpOptions {
+    /// Sets the options of a connection, or of a listener for all its connections: on Linux they
+    /// are inherited, which saves their system calls for each one.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses one of them.
+    pub fn apply<'s>(&self, socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+        let socket = socket.into();
+        // Answers are written in large pieces; Nagle would hold back the last one of each.
+        socket.set_tcp_nodelay(true)?;
+        let keepalive = TcpKeepalive::new()
+            .with_time(self.keepalive_idle)
+            .with_interval(self.keepalive_interval)
+            .with_retries(self.keepalive_probes);
+        socket.set_tcp_keepalive(&keepalive)?;
+        socket.set_tcp_user_timeout(Some(self.user_timeout))?;
+        socket.set_tcp_notsent_lowat(self.unsent_octets)
+    }
+}
+
+/// Opens a listener that does not block. `[::]` takes IPv4 too, whatever the system's default.
+///
+/// # Errors
+///
+/// When the address is in use, is not ours, or its family is switched off.
+pub fn listen(address: SocketAddr, backlog: i32, options: &TcpOptions) -> io::Result<TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    // Connections of the process before us linger in TIME-WAIT and shall not stop our start.
+    socket.set_reuse_address(true)?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(false)?;
+    }
+    options.apply(&socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn connections_inherit_the_options_of_their_listener() {
+        let options = TcpOptions {
+            unsent_octets: 4321,
+            ..TcpOptions::default()
+        };
+        let listener = listen("127.0.0.1:0".parse().unwrap(), BACKLOG, &options).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), options.keepalive_idle);
+        assert_eq!(
+            socket.tcp_keepalive_interval().unwrap(),
+            options.keepalive_interval
+        );
+        assert_eq!(
+            socket.tcp_keepalive_retries().unwrap(),
+            options.keepalive_probes
+        );
+        assert_eq!(
+            socket.tcp_user_timeout().unwrap(),
+            Some(options.user_timeout)
+        );
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), 4321);
+    }
+
+    #[test]
+    fn an_address_in_use_is_an_error() {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let first = listen(address, BACKLOG, &TcpOptions::default()).unwrap();
+        let taken = first.local_addr().unwrap();
+        let error = listen(taken, BACKLOG, &TcpOptions::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}
