@@ -23,6 +23,7 @@ mod row;
 mod sink;
 mod value;
 
+pub use self::decompress::read;
 pub use self::document::{Dialect, Document, Metadata, Skipped};
 pub use self::error::{ReadError, RowError};
 pub use self::limits::Limits;

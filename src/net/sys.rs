@@ -62,6 +62,18 @@ impl TcpOptions {
     }
 }
 
+/// Raises this process's limit of open files to what it may have: each router is one.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn raise_open_files() -> io::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
 /// Opens a listener that does not block. `[::]` takes IPv4 too, whatever the system's default.
 ///
 /// # Errors

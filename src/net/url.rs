@@ -66,6 +66,12 @@ impl Url {
         })
     }
 
+    /// Whether it asks for TLS.
+    pub fn is_secure(&self) -> bool {
+        let scheme = self.text.split(':').next();
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
+    }
+
     /// The URL as it was written, secrets and all: for the HTTP client, never for a log.
     pub fn with_credentials(&self) -> &str {
         &self.text
@@ -105,6 +111,7 @@ mod tests {
             let url = Url::parse(text).unwrap();
             assert_eq!(url.to_string(), text);
             assert_eq!(url.with_credentials(), text);
+            assert_eq!(url.is_secure(), text.starts_with("https:"));
         }
     }
 

@@ -1,0 +1,100 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// An RPKI-to-Router (RTR) cache server, and tools for RTR.
+#[derive(Debug, Parser)]
+#[command(name = "rutter", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to say on standard error: error, warn, info, debug, trace, or a filter such as
+    /// `rutter::daemon=debug`
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info")]
+    pub log: String,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve validated RPKI payloads to routers
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Print what a cache serves or a file holds
+    #[command(after_help = DUMP_EXAMPLES)]
+    Dump(Dump),
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  rutter serve --demo
+      Serve the built-in sample on tcp://127.0.0.1:8282.
+  rutter serve --source /var/lib/rpki-client/json --listen tcp://127.0.0.1:323
+      Serve what rpki-client writes; a renamed or rewritten file is picked up within a second.
+  rutter serve --source https://validator.example/json \\
+               --listen 'tcp://[::]:323' --allow 192.0.2.0/24 --allow 2001:db8::/32
+      Serve what a validator offers over HTTPS, to the routers of two prefixes.
+  rutter serve --source vrps.csv --set rtr.refresh=10m --set rtr.highest-version=1
+      With a shorter refresh interval, and without version 2.
+
+Settings for --set, with their defaults:
+  rtr.refresh=1h  rtr.retry=10m  rtr.expire=2h      the timers of End of Data (RFC 8210, 6)
+  rtr.history=24h                                   how long increments are kept
+  rtr.notify-interval=60s                           least time between two Serial Notifies
+  rtr.lowest-version=0  rtr.highest-version=2       the versions served
+  limits.connections=10000                          connections at once
+  limits.stall=60s                                  how long a router may take no octet
+  limits.drain=30s                                  how long answers may take to end at a stop";
+
+const DUMP_EXAMPLES: &str = "\
+Examples:
+  rutter dump tcp://127.0.0.1:8282
+  rutter dump tcp://rtr.example:323 --output csv > vrps.csv
+  rutter dump tcp://[2001:db8::1] --highest-version 1 --output table
+  rutter dump /var/lib/rpki-client/json --output table
+
+Exit status: 0 after a complete End of Data, or when the file was read to its end; 2 otherwise,
+and then nothing was written.";
+
+/// `rutter serve`.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Serve the sample that is built in, without file or network
+    #[arg(long)]
+    pub demo: bool,
+    /// Where the data is: a path, `-`, http://… or https://…
+    #[arg(long, value_name = "ENDPOINT")]
+    pub source: Option<String>,
+    /// Where routers connect: tcp://ADDRESS:PORT, repeatable [default: tcp://127.0.0.1:8282]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub listen: Vec<String>,
+    /// Who may connect beside this host itself: a prefix, repeatable
+    #[arg(long, value_name = "PREFIX")]
+    pub allow: Vec<String>,
+    /// Set a scalar setting, repeatable; see below for the keys
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `rutter dump`.
+#[derive(Args, Debug)]
+pub struct Dump {
+    /// tcp://HOST:PORT, a path, or `-` for standard input
+    #[arg(value_name = "ENDPOINT|FILE")]
+    pub from: String,
+    /// The form of the output
+    #[arg(long, value_parser = ["json", "csv", "table"], default_value = "json")]
+    pub output: String,
+    /// Write to this file instead of standard output; it is replaced whole or not at all
+    #[arg(long, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// The highest version to ask for; a cache that has none so high is asked for a lower one
+    #[arg(long, value_name = "0|1|2", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub highest_version: u8,
+    /// Seconds until the answer must be complete
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}

@@ -1,0 +1,114 @@
+//! `rutter dump`.
+
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::client::Progress;
+use crate::json::write::{self, DumpMetadata};
+use crate::payload::PayloadSet;
+use crate::tools::dump::{Request, dump};
+
+/// The forms of the output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// rtrdump's JSON, with ASPAs.
+    Json,
+    /// VRPs as CSV.
+    Csv,
+    /// For people.
+    Table,
+}
+
+/// Where the output goes.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// In which form.
+    pub form: Form,
+    /// Into which file; `None` is standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// Prints a set once it is complete.
+///
+/// # Errors
+///
+/// When it is not complete, or cannot be written.
+pub fn run(request: &Request, output: &Output) -> Result<(), Box<dyn Error>> {
+    // Hides itself where standard error is no terminal.
+    let bar = ProgressBar::new_spinner();
+    let template = "{spinner} {msg} {human_pos} payloads, {per_sec}";
+    bar.set_style(ProgressStyle::with_template(template)?);
+    let from = request.from.to_string();
+    let dumped = dump(request, |progress| match progress {
+        Progress::Connected(version) => bar.set_message(format!("{from}, version {version}:")),
+        Progress::Downgraded(version) => {
+            bar.set_message(format!("{from}, down to version {version}:"));
+        }
+        Progress::Received(payloads) => {
+            bar.set_position(u64::try_from(payloads).unwrap_or(u64::MAX));
+        }
+    });
+    bar.finish_and_clear();
+    let dumped = dumped?;
+    if let Some((count, first)) = &dumped.skipped {
+        eprintln!("rutter: {count} bad rows left out, the first is {first}");
+    }
+    let form = output.form;
+    match &output.file {
+        None => print(form, &dumped.set, &dumped.metadata, io::stdout().lock())?,
+        Some(path) => replace(path, |file| {
+            print(form, &dumped.set, &dumped.metadata, file)
+        })?,
+    }
+    Ok(())
+}
+
+/// Writes a file beside the one wanted and puts it in its place once it is whole.
+fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    write(File::create(&beside)?)?;
+    fs::rename(&beside, path)
+}
+
+fn print(form: Form, set: &PayloadSet, metadata: &DumpMetadata, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 16, out);
+    let written = match form {
+        Form::Json => write::json(&mut out, set, metadata),
+        Form::Csv => write::csv(&mut out, set),
+        Form::Table => table(&mut out, set, metadata),
+    };
+    match written.and_then(|()| out.flush()) {
+        // Whoever reads has seen enough, as `head` has.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn table(out: &mut impl Write, set: &PayloadSet, metadata: &DumpMetadata) -> io::Result<()> {
+    if let (Some(session), Some(serial)) = (metadata.session_id, metadata.serial) {
+        writeln!(out, "session {session}, serial {serial}")?;
+    }
+    writeln!(out, "{:<43} {:>10}  AS", "PREFIX", "MAX LENGTH")?;
+    for vrp in set.vrps() {
+        writeln!(
+            out,
+            "{:<43} {:>10}  {}",
+            vrp.prefix().to_string(),
+            vrp.max_len(),
+            vrp.asn()
+        )?;
+    }
+    for key in set.router_keys() {
+        writeln!(out, "router key {key:?}")?;
+    }
+    for aspa in set.aspas() {
+        let providers: Vec<String> = aspa.providers().iter().map(ToString::to_string).collect();
+        writeln!(out, "ASPA {}: {}", aspa.customer(), providers.join(" "))?;
+    }
+    Ok(())
+}
