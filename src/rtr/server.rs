@@ -554,7 +554,7 @@ impl ServerSession {
             }
             Some(since) => {
                 self.reply(
-                    Reply::new(&self.config, view, snapshot, id, Some(since)),
+                    Reply::new(&self.config, view, snapshot, id, Some((serial, since))),
                     Some(since),
                     version,
                 );

@@ -15,4 +15,5 @@
 )]
 
 mod pair;
+mod regressions;
 mod vectors;

@@ -1,0 +1,3 @@
+//! Where other servers, or this one before, are known to go wrong: each case by its name.
+
+mod queries;
