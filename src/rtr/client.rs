@@ -687,16 +687,14 @@ fn stage_edit(edits: &mut Edits, pdu: Pdu, unexpected: ProtocolError) -> Result<
     })
 }
 
-/// The set of a full answer; that a record came twice shows when they are sorted.
-fn full_set(mut rows: RowsBuilder, aspas: Edits) -> Result<PayloadSet, ProtocolError> {
-    let (aspas, _) = aspas.finish();
-    for aspa in aspas.aspas() {
-        rows.push_aspa(aspa.clone(), Attribute::default());
-    }
+/// The set of a full answer; that a record came twice shows when they are sorted. The ASPAs are
+/// kept as they came: a list too long to be served can still be withdrawn.
+fn full_set(rows: RowsBuilder, aspas: Edits) -> Result<PayloadSet, ProtocolError> {
     let count = rows.len();
     let rows = rows.finish();
     if rows.len() != count {
         return Err(ProtocolError::DuplicateAnnouncement);
     }
-    Ok(DataSet::new(&rows).payload().clone())
+    let (aspas, _) = aspas.finish();
+    Ok(DataSet::new(&rows).payload().clone().with_aspas_of(&aspas))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use ring::digest::{SHA256, digest};
 use rutter::payload::aspa::AspaError;
 use rutter::payload::vrp::{VrpV4, VrpV6};
-use rutter::payload::{Asn, Aspa, DataSet, RouterKey, Vrp};
+use rutter::payload::{Asn, Aspa, Attribute, DataSet, RouterKey, RowsBuilder, Vrp};
 use rutter::rtr::client;
 use rutter::rtr::pdu::{Action, ErrorReport};
 use rutter::rtr::{Pdu, Serial, SessionId, Timing, Version};
@@ -320,6 +320,11 @@ fn boundary_pdus_have_the_digest_named() {
             Aspa::new(Asn::new(64496), providers),
             Err(AspaError::TooMany { found })
         );
+        let mut rows = RowsBuilder::new();
+        rows.push_aspa(aspa.clone(), Attribute::default());
+        let data = DataSet::new(&rows.finish());
+        assert_eq!(data.payload().len(), 0, "{}", name(case));
+        assert_eq!(data.left_out().len(), 1, "{}", name(case));
         // The router takes what is allowed and judges the other by its header.
         let now = Instant::now();
         let mut client = client_in_answer(Version::V2, None, now);
