@@ -555,12 +555,21 @@ impl ClientSession {
                 found: session,
             });
         }
-        let before = self.epoch.take().map(|epoch| epoch.set).unwrap_or_default();
-        let (set, delta) = match staging.kind {
-            StagingKind::Increment(edits) => edits.finish(),
-            StagingKind::Full { rows, aspas } => {
+        // It may have expired while the answer was under way; then everything is new.
+        let before = self.epoch.as_ref().map(|epoch| &epoch.set);
+        let (set, delta) = match (staging.kind, before) {
+            (StagingKind::Increment(edits), Some(_)) => edits.finish(),
+            (StagingKind::Increment(edits), None) => {
+                let (set, _) = edits.finish();
+                let delta = Delta::between(&PayloadSet::default(), &set);
+                (set, delta)
+            }
+            (StagingKind::Full { rows, aspas }, before) => {
                 let set = full_set(rows, aspas)?;
-                let delta = Delta::between(&before, &set);
+                let delta = match before {
+                    Some(before) => Delta::between(before, &set),
+                    None => Delta::between(&PayloadSet::default(), &set),
+                };
                 (set, delta)
             }
         };
