@@ -36,6 +36,15 @@ impl PayloadSet {
         }
     }
 
+    /// This set with the ASPAs of another in place of its own. Costs nothing.
+    #[must_use]
+    pub(crate) fn with_aspas_of(self, other: &Self) -> Self {
+        Self {
+            aspas: Arc::clone(&other.aspas),
+            ..self
+        }
+    }
+
     /// The IPv4 VRPs, in wire order.
     pub fn v4(&self) -> &[VrpV4] {
         &self.v4
@@ -114,11 +123,10 @@ impl DataSet {
     /// router keys are shared with the rows, so this costs a pass over the ASPAs only.
     pub fn new(rows: &Rows) -> Self {
         let mut left_out = Vec::new();
-        let aspas = if rows
-            .aspas
-            .records()
-            .is_sorted_by(|a, b| a.customer() < b.customer())
-        {
+        let records = rows.aspas.records();
+        let single = records.is_sorted_by(|a, b| a.customer() < b.customer());
+        let short = |aspa: &Aspa| aspa.providers().len() <= Aspa::MAX_PROVIDERS;
+        let aspas = if single && records.iter().all(short) {
             rows.aspas.clone()
         } else {
             Table::build(unions(&rows.aspas, &mut left_out))

@@ -555,12 +555,21 @@ impl ClientSession {
                 found: session,
             });
         }
-        let before = self.epoch.take().map(|epoch| epoch.set).unwrap_or_default();
-        let (set, delta) = match staging.kind {
-            StagingKind::Increment(edits) => edits.finish(),
-            StagingKind::Full { rows, aspas } => {
+        // It may have expired while the answer was under way; then everything is new.
+        let before = self.epoch.as_ref().map(|epoch| &epoch.set);
+        let (set, delta) = match (staging.kind, before) {
+            (StagingKind::Increment(edits), Some(_)) => edits.finish(),
+            (StagingKind::Increment(edits), None) => {
+                let (set, _) = edits.finish();
+                let delta = Delta::between(&PayloadSet::default(), &set);
+                (set, delta)
+            }
+            (StagingKind::Full { rows, aspas }, before) => {
                 let set = full_set(rows, aspas)?;
-                let delta = Delta::between(&before, &set);
+                let delta = match before {
+                    Some(before) => Delta::between(before, &set),
+                    None => Delta::between(&PayloadSet::default(), &set),
+                };
                 (set, delta)
             }
         };
@@ -687,16 +696,14 @@ fn stage_edit(edits: &mut Edits, pdu: Pdu, unexpected: ProtocolError) -> Result<
     })
 }
 
-/// The set of a full answer; that a record came twice shows when they are sorted.
-fn full_set(mut rows: RowsBuilder, aspas: Edits) -> Result<PayloadSet, ProtocolError> {
-    let (aspas, _) = aspas.finish();
-    for aspa in aspas.aspas() {
-        rows.push_aspa(aspa.clone(), Attribute::default());
-    }
+/// The set of a full answer; that a record came twice shows when they are sorted. The ASPAs are
+/// kept as they came: a list too long to be served can still be withdrawn.
+fn full_set(rows: RowsBuilder, aspas: Edits) -> Result<PayloadSet, ProtocolError> {
     let count = rows.len();
     let rows = rows.finish();
     if rows.len() != count {
         return Err(ProtocolError::DuplicateAnnouncement);
     }
-    Ok(DataSet::new(&rows).payload().clone())
+    let (aspas, _) = aspas.finish();
+    Ok(DataSet::new(&rows).payload().clone().with_aspas_of(&aspas))
 }

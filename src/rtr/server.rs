@@ -364,7 +364,11 @@ impl ServerSession {
             return None;
         }
         self.decoder.release();
-        if self.decoder.is_empty() && self.version.is_some() {
+        if !self.decoder.is_empty() {
+            // What came behind a query in one segment has no deadline yet.
+            let overdue = now.checked_add(self.config.input_wait);
+            self.input_until = self.input_until.or(overdue);
+        } else if self.version.is_some() {
             self.input_until = None;
         }
         if self.input_until.is_some_and(|until| now >= until) {
@@ -554,7 +558,7 @@ impl ServerSession {
             }
             Some(since) => {
                 self.reply(
-                    Reply::new(&self.config, view, snapshot, id, Some(since)),
+                    Reply::new(&self.config, view, snapshot, id, Some((serial, since))),
                     Some(since),
                     version,
                 );

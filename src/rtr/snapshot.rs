@@ -165,6 +165,16 @@ impl Snapshot {
         Self::begin(name, Serial::FIRST, Arc::new(Generation(0)), data)
     }
 
+    /// The first set of a history whose serials go on after this one, as when a serial is known
+    /// from before a restart and nothing else is.
+    pub fn first_after(name: HistoryName, serial: Serial, data: DataSet) -> Self {
+        let mut first = Self::first(name, data);
+        if let Some(published) = Arc::get_mut(&mut first.published) {
+            published.serial = serial.next();
+        }
+        first
+    }
+
     /// The first set of another history in the same process. The serial goes on, because BIRD
     /// compares the serial of a Notify only and would miss an equal one.
     #[must_use]

@@ -57,15 +57,16 @@ impl Reply {
         }
     }
 
-    /// An answer with data, which is complete at once when the router is up to date and else
-    /// needs [`begin`](Self::begin).
+    /// An answer with data, to the serial of a Serial Query or, without, to a Reset Query. It is
+    /// complete at once when the router is up to date and else needs [`begin`](Self::begin).
     pub(super) fn new(
         config: &ServerConfig,
         view: View,
         snapshot: &Snapshot,
         session: SessionId,
-        since: Option<Since>,
+        query: Option<(Serial, Since)>,
     ) -> Self {
+        let since = query.map(|(_, since)| since);
         let (version, serial) = (view.version(), snapshot.serial());
         let timing = Some(config.timing).filter(|_| version != Version::V0);
         let data = Data {
@@ -73,7 +74,7 @@ impl Reply {
             kinds: view.kinds(),
             session,
             serial,
-            query: since.map(|_| (session, serial)),
+            query: query.map(|(asked, _)| (session, asked)),
             head: Pdu::CacheResponse { session }.octets(version),
             tail: Pdu::EndOfData {
                 session,

@@ -1,0 +1,19 @@
+//! The protocol as RFC 6810, RFC 8210 and draft-ietf-sidrops-8210bis-27 have it, and the order
+//! of its payload and origin validation with it, checked through the public API: no sockets, no
+//! clock but a virtual one.
+//!
+//! `vectors` runs the files under `tests/data/vectors`, whole and counted. Section numbers in the
+//! names and comments are those of the documents.
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    reason = "helpers of tests may fail like tests"
+)]
+
+mod pair;
+mod regressions;
+mod vectors;

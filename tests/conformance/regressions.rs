@@ -1,0 +1,4 @@
+//! Where other servers, or this one before, are known to go wrong: each case by its name.
+
+mod client;
+mod queries;

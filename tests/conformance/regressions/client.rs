@@ -1,0 +1,118 @@
+//! The router's side against caches that misbehave or go away.
+
+use std::time::{Duration, Instant};
+
+use rutter::rtr::client::{ClientSession, Event, Failure, Output, Reconnect};
+use rutter::rtr::image::Image;
+use rutter::rtr::{Pdu, ProtocolError, Serial, SessionId, Version};
+
+use crate::pair::{Frame, client_in_answer, data, end_of_data, kinds};
+
+/// What a client wants, until it waits or gives up the connection.
+#[derive(Default)]
+struct Wants {
+    sent: Vec<Frame>,
+    events: Vec<Event>,
+    ended: Option<Reconnect>,
+}
+
+fn wants(client: &mut ClientSession, now: Instant) -> Wants {
+    let mut wants = Wants::default();
+    loop {
+        match client.output(now) {
+            Output::Send(octets) => wants.sent.extend(Frame::split(&octets)),
+            Output::Event(event) => wants.events.push(event),
+            Output::Reconnect(why) => {
+                wants.ended = Some(why);
+                return wants;
+            }
+            Output::Wait => return wants,
+        }
+    }
+}
+
+fn give(client: &mut ClientSession, now: Instant, version: Version, pdus: &[Pdu]) {
+    for pdu in pdus {
+        client.receive(now, &pdu.octets(version));
+    }
+}
+
+fn begin() -> Pdu {
+    let session = SessionId::new(0x1234);
+    Pdu::CacheResponse { session }
+}
+
+/// The octets of a set's payload PDUs.
+fn payload(version: Version, text: &str) -> Vec<u8> {
+    let image = Image::full(version, data(text).payload());
+    let segments = image.segments(rutter::payload::Kinds::ALL);
+    segments.flatten().copied().collect()
+}
+
+/// A client of version 1 that has a set.
+fn with_set(now: Instant, text: &str) -> ClientSession {
+    let mut client = client_in_answer(Version::V1, None, now);
+    client.receive(now, &payload(Version::V1, text));
+    client.receive(now, &end_of_data(Version::V1, 5));
+    assert!(wants(&mut client, now).ended.is_none());
+    client
+}
+
+/// What the client has is replaced by complete answers only.
+#[test]
+fn a_broken_full_answer_leaves_the_set() {
+    let now = Instant::now();
+    let mut client = with_set(now, "10.0.0.0/8 1");
+    let notify = Pdu::SerialNotify {
+        session: SessionId::new(0x1234),
+        serial: Serial::new(6),
+    };
+    give(&mut client, now, Version::V1, &[notify]);
+    assert_eq!(kinds(&wants(&mut client, now).sent), [1]);
+    give(&mut client, now, Version::V1, &[Pdu::CacheReset]);
+    assert_eq!(kinds(&wants(&mut client, now).sent), [2]);
+    give(&mut client, now, Version::V1, &[begin()]);
+    let twice = payload(Version::V1, "10.0.0.0/8 2");
+    client.receive(now, &twice);
+    client.receive(now, &twice);
+    client.receive(now, &end_of_data(Version::V1, 6));
+    let wants = wants(&mut client, now);
+    assert_eq!((wants.sent[0].kind(), wants.sent[0].field()), (10, 7));
+    assert_eq!(
+        wants.ended,
+        Some(Reconnect::After(Failure::Protocol(
+            ProtocolError::DuplicateAnnouncement
+        )))
+    );
+    let epoch = client.epoch().expect("the set before");
+    assert_eq!(&epoch.set, data("10.0.0.0/8 1").payload());
+    assert_eq!(epoch.serial, Serial::new(5));
+}
+
+/// An increment may end after what it began from has expired: the owner was told that there is
+/// nothing, so everything is new to it.
+#[test]
+fn an_increment_that_outlives_its_base_tells_everything() {
+    let now = Instant::now();
+    let before = data("10.0.0.0/8 1");
+    let mut client = client_in_answer(Version::V1, Some(before.payload()), now);
+    let mut later = now;
+    while client.epoch().is_some() {
+        // The answer trickles, so the connection is not silent.
+        later += Duration::from_secs(30);
+        client.receive(later, &[]);
+        let wants = wants(&mut client, later);
+        assert!(wants.ended.is_none() && later - now <= Duration::from_secs(7200));
+    }
+    client.receive(later, &payload(Version::V1, "10.0.0.0/8 2"));
+    client.receive(later, &end_of_data(Version::V1, 6));
+    let wants = wants(&mut client, later);
+    let [Event::Updated(update)] = wants.events.as_slice() else {
+        panic!("{:?}", wants.events);
+    };
+    assert_eq!(
+        &update.epoch.set,
+        data("10.0.0.0/8 1; 10.0.0.0/8 2").payload()
+    );
+    assert_eq!(update.delta.announced(), 2);
+}
