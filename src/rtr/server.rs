@@ -334,10 +334,10 @@ impl ServerSession {
         !matches!(self.state, State::Ready)
     }
 
-    /// The generation of the snapshot that an answer under way holds on to.
+    /// The generation of images that an answer under way holds on to.
     pub fn holds(&self) -> Option<u64> {
         match &self.state {
-            State::Answering(reply) => Some(reply.generation()),
+            State::Answering(reply) => reply.generation().map(|generation| generation.number()),
             _ => None,
         }
     }

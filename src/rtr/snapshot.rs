@@ -110,13 +110,29 @@ pub struct Snapshot {
     data: DataSet,
 }
 
+/// Counts the serials that a process published, across histories. Whoever sends from a snapshot's
+/// images holds this beside them, so that it shows which generations of images are still alive.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The number, from 0.
+    pub const fn number(&self) -> u64 {
+        self.0
+    }
+
+    fn next(&self) -> Arc<Self> {
+        Arc::new(Self(self.0 + 1))
+    }
+}
+
 /// What all revisions of a serial share.
 #[derive(Debug)]
 struct Published {
     name: HistoryName,
     ids: Arc<SessionIds>,
     serial: Serial,
-    generation: u64,
+    generation: Arc<Generation>,
     payload: PayloadSet,
     entries: VecDeque<Arc<Entry>>,
     full: [OnceLock<Image>; 3],
@@ -146,7 +162,7 @@ pub enum Step {
 impl Snapshot {
     /// The first set of a new history.
     pub fn first(name: HistoryName, data: DataSet) -> Self {
-        Self::begin(name, Serial::FIRST, 0, data)
+        Self::begin(name, Serial::FIRST, Arc::new(Generation(0)), data)
     }
 
     /// The first set of another history in the same process. The serial goes on, because BIRD
@@ -156,12 +172,17 @@ impl Snapshot {
         Self::begin(
             name,
             self.serial().next(),
-            self.published.generation + 1,
+            self.published.generation.next(),
             data,
         )
     }
 
-    fn begin(name: HistoryName, serial: Serial, generation: u64, data: DataSet) -> Self {
+    fn begin(
+        name: HistoryName,
+        serial: Serial,
+        generation: Arc<Generation>,
+        data: DataSet,
+    ) -> Self {
         let published = Published {
             name,
             ids: Arc::new(SessionIds::new(name)),
@@ -222,7 +243,7 @@ impl Snapshot {
             name: before.name,
             ids: Arc::clone(&before.ids),
             serial,
-            generation: before.generation + 1,
+            generation: before.generation.next(),
             payload: data.payload().clone(),
             full: Default::default(),
             increments: entries.iter().map(|_| OnceLock::new()).collect(),
@@ -250,9 +271,9 @@ impl Snapshot {
         self.revision
     }
 
-    /// Counts the serials that this process published, across histories, from 0.
-    pub fn generation(&self) -> u64 {
-        self.published.generation
+    /// Which of the serials that this process published this is.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.published.generation
     }
 
     /// The set with its attributes.
@@ -339,10 +360,14 @@ impl Snapshot {
         Some(cell(&increment.images).get_or_init(|| Image::increment(answer.version, delta)))
     }
 
-    /// The versions whose full image was asked for: those in use.
+    /// The versions that routers of this snapshot speak, as far as their questions show.
     pub fn versions_in_use(&self) -> impl Iterator<Item = Version> {
-        let used = |version: &Version| version_cell(*version)(&self.published.full).get().is_some();
-        Version::ALL.into_iter().filter(used)
+        let latest = self.published.increments.last().and_then(OnceLock::get);
+        Version::ALL.into_iter().filter(move |version| {
+            let cell = version_cell(*version);
+            cell(&self.published.full).get().is_some()
+                || latest.is_some_and(|increment| cell(&increment.images).get().is_some())
+        })
     }
 }
 

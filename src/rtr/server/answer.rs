@@ -1,5 +1,7 @@
 //! An answer under way.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Answered, ServerConfig};
@@ -7,9 +9,9 @@ use crate::payload::Kinds;
 use crate::rtr::image::Image;
 use crate::rtr::pdu::Pdu;
 use crate::rtr::serial::Serial;
-use crate::rtr::snapshot::{Since, Snapshot};
+use crate::rtr::snapshot::{Generation, Since, Snapshot};
 use crate::rtr::version::Version;
-use crate::rtr::view::{HistoryName, SessionId, View};
+use crate::rtr::view::{SessionId, View};
 
 /// What is sent in answer to one query: a few octets of its own around slices of a shared image.
 #[derive(Debug)]
@@ -25,8 +27,7 @@ pub(super) struct Reply {
 /// What an answer with data says.
 #[derive(Debug)]
 struct Data {
-    name: HistoryName,
-    generation: u64,
+    generation: Arc<Generation>,
     kinds: Kinds,
     session: SessionId,
     serial: Serial,
@@ -68,8 +69,7 @@ impl Reply {
         let (version, serial) = (view.version(), snapshot.serial());
         let timing = Some(config.timing).filter(|_| version != Version::V0);
         let data = Data {
-            name: snapshot.name(),
-            generation: snapshot.generation(),
+            generation: Arc::clone(snapshot.generation()),
             kinds: view.kinds(),
             session,
             serial,
@@ -137,14 +137,13 @@ impl Reply {
 
     /// Whether this snapshot is the one that the answer is made of.
     pub(super) fn is_of(&self, snapshot: &Snapshot) -> bool {
-        self.data.as_ref().is_some_and(|data| {
-            data.name == snapshot.name() && data.generation == snapshot.generation()
-        })
+        let generation = self.generation();
+        generation.is_some_and(|generation| Arc::ptr_eq(generation, snapshot.generation()))
     }
 
-    /// The generation of that snapshot.
-    pub(super) fn generation(&self) -> u64 {
-        self.data.as_ref().map_or(u64::MAX, |data| data.generation)
+    /// The generation of that snapshot, `None` when the answer has no data.
+    pub(super) fn generation(&self) -> Option<&Arc<Generation>> {
+        self.data.as_ref().map(|data| &data.generation)
     }
 
     /// The session and serial of the query that is answered, `None` for a Reset Query.

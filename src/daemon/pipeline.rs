@@ -1,0 +1,241 @@
+//! From what sources say to what is served.
+//!
+//! The pipeline task is the only writer of the store. What it does at each turn is [`step`], a
+//! function of the sources, the snapshot before and the time.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{debug, error, info, warn};
+
+use super::source::{Content, Update};
+use super::store::Store;
+use crate::json::Document;
+use crate::payload::{DataSet, Kind, Rows, UnixTime};
+use crate::rtr::snapshot::{Answer, HistoryLimits, Since, Step, Trigger};
+use crate::rtr::{HistoryName, Snapshot};
+
+/// The least time between two serials that expiry alone sets off. With expiries spread to the
+/// second there would be one each second otherwise; and nothing is in a new answer longer than
+/// this after it expired.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the pipeline knows, and what it has published.
+#[derive(Debug)]
+pub struct Pipeline {
+    sources: Vec<Named>,
+    limits: HistoryLimits,
+    store: Arc<Store>,
+    next_expiry: Option<UnixTime>,
+    expired_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Named {
+    name: Box<str>,
+    rows: Option<Rows>,
+    failing: bool,
+}
+
+impl Pipeline {
+    /// A pipeline of sources with these names, in their order.
+    pub fn new(names: impl IntoIterator<Item = Box<str>>, limits: HistoryLimits, store: Arc<Store>) -> Self {
+        let named = |name| Named { name, rows: None, failing: false };
+        Self {
+            sources: names.into_iter().map(named).collect(),
+            limits,
+            store,
+            next_expiry: None,
+            expired_at: None,
+        }
+    }
+
+    /// Works until told to stop.
+    pub async fn run(mut self, mut updates: mpsc::Receiver<Update>, mut stop: watch::Receiver<bool>) {
+        loop {
+            let expiry = self.expiry_due();
+            let until = expiry.unwrap_or_else(Instant::now);
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => return,
+                Some(update) = updates.recv() => {
+                    if self.take(update) {
+                        self.turn(Trigger::Source).await;
+                    }
+                }
+                () = sleep_until(until), if expiry.is_some() => {
+                    self.turn(Trigger::Expiry).await;
+                    self.expired_at = Some(Instant::now());
+                }
+            }
+        }
+    }
+
+    /// Takes what a source says; whether there is something new in it.
+    fn take(&mut self, update: Update) -> bool {
+        let several = self.sources.len() > 1;
+        let Some(source) = self.sources.get_mut(update.place) else { return false };
+        let name = &source.name;
+        match update.result {
+            Err(error) => {
+                // A source that stays broken says so once, and then at debug.
+                if source.failing {
+                    debug!(source = %name, %error, "source still fails, last good data stays");
+                } else {
+                    warn!(source = %name, %error, "source fails, last good data stays");
+                }
+                source.failing = true;
+                false
+            }
+            Ok(Content::Unchanged) => {
+                if source.failing {
+                    info!(source = %name, "source is back, unchanged");
+                }
+                source.failing = false;
+                false
+            }
+            Ok(Content::Document(document)) => {
+                tell(name, &document, update.took);
+                source.failing = false;
+                let rows = document.rows;
+                source.rows = Some(if several { rows.of_source(update.place) } else { rows });
+                true
+            }
+        }
+    }
+
+    /// Makes and publishes what the sources amount to now.
+    async fn turn(&mut self, trigger: Trigger) {
+        let sources: Vec<Option<Rows>> = self.sources.iter().map(|source| source.rows.clone()).collect();
+        if sources.iter().all(Option::is_none) {
+            return;
+        }
+        let previous = self.store.snapshot();
+        let limits = self.limits;
+        let work = move || work(sources, previous.as_deref(), trigger, unix_now(), limits);
+        match tokio::task::spawn_blocking(work).await {
+            Ok(Turn { kept, next_expiry, snapshot }) => {
+                for (source, rows) in self.sources.iter_mut().zip(kept) {
+                    source.rows = rows;
+                }
+                self.next_expiry = next_expiry;
+                self.publish(snapshot, trigger);
+            }
+            Err(error) => error!(%error, "an update was lost"),
+        }
+    }
+
+    fn publish(&self, snapshot: Option<Snapshot>, trigger: Trigger) {
+        let Some(snapshot) = snapshot else {
+            debug!("nothing changed");
+            return;
+        };
+        let snapshot = Arc::new(snapshot);
+        for left_out in snapshot.data().left_out() {
+            warn!(customer = %left_out.customer, reason = %left_out.reason, "ASPA left out");
+        }
+        let set = snapshot.payload();
+        let last = snapshot.entries().next_back().filter(|_| snapshot.revision() == 0);
+        info!(
+            serial = %snapshot.serial(),
+            revision = snapshot.revision(),
+            %trigger,
+            announced = last.map(|entry| entry.delta().announced()),
+            withdrawn = last.map(|entry| entry.delta().withdrawn()),
+            ipv4 = set.count(Kind::Ipv4),
+            ipv6 = set.count(Kind::Ipv6),
+            router_keys = set.count(Kind::RouterKey),
+            aspas = set.count(Kind::Aspa),
+            "published"
+        );
+        self.store.publish(snapshot);
+    }
+
+    /// When something is to be taken out because it expired.
+    fn expiry_due(&self) -> Option<Instant> {
+        let wait = Duration::from_secs(self.next_expiry?.since(unix_now()));
+        let due = Instant::now().checked_add(wait)?;
+        let earliest = self.expired_at.and_then(|at| at.checked_add(EXPIRY_INTERVAL));
+        Some(earliest.map_or(due, |earliest| due.max(earliest)))
+    }
+}
+
+/// What comes of a turn.
+struct Turn {
+    /// The sources' rows without those that expired, which never come back without a document.
+    kept: Vec<Option<Rows>>,
+    next_expiry: Option<UnixTime>,
+    snapshot: Option<Snapshot>,
+}
+
+fn work(
+    sources: Vec<Option<Rows>>,
+    previous: Option<&Snapshot>,
+    trigger: Trigger,
+    now: UnixTime,
+    limits: HistoryLimits,
+) -> Turn {
+    let unexpired = |rows: Option<Rows>| rows.map(|rows| rows.unexpired(now));
+    let kept: Vec<Option<Rows>> = sources.into_iter().map(unexpired).collect();
+    let present: Vec<Rows> = kept.iter().flatten().cloned().collect();
+    let snapshot = step(&present, previous, trigger, now, limits, random_name);
+    if let (Some(new), Some(old)) = (&snapshot, previous) {
+        prepare(new, old);
+    }
+    let next_expiry = present.iter().filter_map(Rows::next_expiry).min();
+    Turn { kept, next_expiry, snapshot }
+}
+
+/// The snapshot that follows, `None` when nothing changed.
+pub fn step(
+    sources: &[Rows],
+    previous: Option<&Snapshot>,
+    trigger: Trigger,
+    now: UnixTime,
+    limits: HistoryLimits,
+    fresh_name: impl FnOnce() -> HistoryName,
+) -> Option<Snapshot> {
+    let data = DataSet::new(&Rows::union(sources).unexpired(now));
+    match previous {
+        None => Some(Snapshot::first(fresh_name(), data)),
+        Some(previous) => match previous.next(data, trigger, now, limits) {
+            Step::Unchanged => None,
+            Step::Revision(snapshot) | Step::Serial(snapshot) => Some(snapshot),
+        },
+    }
+}
+
+/// Makes the increment that every router is about to ask for, in the versions they speak, so that
+/// the first of them does not wait for it.
+fn prepare(new: &Snapshot, old: &Snapshot) {
+    if let Some(Since::Step(place)) = new.since(old.serial()) {
+        for version in old.versions_in_use() {
+            new.image(Answer { version, since: Some(place) });
+        }
+    }
+}
+
+fn tell(source: &str, document: &Document, took: Duration) {
+    info!(
+        %source,
+        dialect = %document.dialect,
+        rows = document.listed,
+        skipped = document.skipped.count,
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "source loaded"
+    );
+    if let Some(first) = &document.skipped.first {
+        warn!(%source, skipped = document.skipped.count, %first, "rows skipped");
+    }
+}
+
+fn unix_now() -> UnixTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UnixTime::new(since.map_or(0, |since| since.as_secs()))
+}
+
+fn random_name() -> HistoryName {
+    HistoryName::new(super::random::octets())
+}

@@ -1,0 +1,239 @@
+//! One router: a stream, a session machine, and what is published.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::{sleep, sleep_until, timeout};
+use tracing::{debug, warn};
+
+use super::peers::Peers;
+use super::store::{Moment, Store};
+use crate::net::{Peer, Stream};
+use crate::rtr::error::ErrorCode;
+use crate::rtr::server::{Close, Event, Output, ServerConfig, ServerSession};
+
+/// What the sessions of a server share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is published.
+    pub store: Arc<Store>,
+    /// What is remembered of addresses.
+    pub peers: Peers,
+    /// How the protocol is spoken.
+    pub config: Arc<ServerConfig>,
+    /// How long a router may take no octet of an answer.
+    pub stall: Duration,
+}
+
+/// How a session ended.
+#[derive(Debug)]
+pub enum End {
+    /// The session machine ended it.
+    Closed(Close),
+    /// The router did.
+    Gone,
+    /// The transport failed.
+    Failed(io::Error),
+    /// The router took no octet for too long.
+    Stalled,
+    /// The router was the slowest, and what it was being sent had to go.
+    TooSlow,
+    /// The server stops.
+    Stopped,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(Close::Protocol(error)) => write!(f, "protocol error: {error}"),
+            Self::Closed(Close::ReportReceived) => f.write_str("the router sent an error report"),
+            Self::Closed(Close::NoCommonVersion) => f.write_str("no common version"),
+            Self::Closed(Close::Silent) => f.write_str("the router sent no whole query"),
+            Self::Closed(Close::DataArrived) => f.write_str("data arrived after error 2"),
+            Self::Gone => f.write_str("the router closed"),
+            Self::Failed(error) => write!(f, "transport: {error}"),
+            Self::Stalled => f.write_str("the router takes nothing"),
+            Self::TooSlow => f.write_str("the router is several publications behind"),
+            Self::Stopped => f.write_str("the server stops"),
+        }
+    }
+}
+
+/// The most octets handed to the transport before other sessions have their turn.
+const TURN: usize = 256 * 1024;
+
+/// Serves one router until the end.
+pub async fn serve(stream: Stream, peer: Peer, shared: Arc<Shared>) -> End {
+    let mut moments = shared.store.subscribe();
+    moments.mark_changed();
+    let mut machine = ServerSession::new(Arc::clone(&shared.config), Instant::now());
+    if shared.peers.take_distrust(peer.address().ip(), Instant::now()) {
+        machine.distrust();
+    }
+    let mut session = Session { stream, peer, moments, machine, shared };
+    let end = session.run().await;
+    // An error report must be readable after the close, so what is unread is drained first.
+    if matches!(end, End::Closed(_) | End::Stopped) {
+        Box::pin(session.stream.finish()).await;
+    }
+    end
+}
+
+struct Session {
+    stream: Stream,
+    peer: Peer,
+    moments: watch::Receiver<Moment>,
+    machine: ServerSession,
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    async fn run(&mut self) -> End {
+        loop {
+            let result = match self.next() {
+                Output::Send(octets) => self.send(octets).await,
+                Output::Report(octets) => Box::pin(self.report(octets)).await,
+                Output::Prepare(answer) => {
+                    if let Some(snapshot) = self.shared.store.snapshot() {
+                        Box::pin(self.shared.store.prepare(snapshot, answer)).await;
+                    }
+                    Ok(())
+                }
+                Output::Event(event) => {
+                    self.note(&event);
+                    Ok(())
+                }
+                Output::Close(close) => return End::Closed(close),
+                Output::Wait => self.wait().await,
+                Output::WaitForData => self.wait_for_data().await,
+            };
+            if let Err(end) = result {
+                return end;
+            }
+        }
+    }
+
+    fn next(&mut self) -> Output {
+        let moment = self.moments.borrow_and_update();
+        self.machine.output(Instant::now(), moment.snapshot.as_deref())
+    }
+
+    fn deadline(&self) -> Option<tokio::time::Instant> {
+        let moment = self.moments.borrow();
+        self.machine.deadline(moment.snapshot.as_deref()).map(Into::into)
+    }
+
+    /// Waits for input, a publication or the deadline. No buffer is held meanwhile.
+    async fn wait(&mut self) -> Result<(), End> {
+        if self.moments.borrow().stopping {
+            return Err(End::Stopped);
+        }
+        let deadline = self.deadline();
+        let until = deadline.unwrap_or_else(tokio::time::Instant::now);
+        tokio::select! {
+            readable = self.stream.readable() => {
+                readable.map_err(End::Failed)?;
+                self.receive()
+            }
+            changed = self.moments.changed() => changed.map_err(|_| End::Stopped),
+            () = sleep_until(until), if deadline.is_some() => Ok(()),
+        }
+    }
+
+    async fn wait_for_data(&mut self) -> Result<(), End> {
+        if self.moments.borrow().stopping {
+            return Err(End::Stopped);
+        }
+        let until = self.deadline().unwrap_or_else(tokio::time::Instant::now);
+        tokio::select! {
+            changed = self.moments.changed() => changed.map_err(|_| End::Stopped),
+            () = sleep_until(until) => Ok(()),
+        }
+    }
+
+    fn receive(&mut self) -> Result<(), End> {
+        // Queries have 8 or 12 octets; an Error Report comes in several reads.
+        let mut buffer = [0; 1024];
+        match self.stream.try_recv(&mut buffer) {
+            Ok(None) => Ok(()),
+            Ok(Some(0)) => Err(End::Gone),
+            Ok(Some(octets)) => {
+                let octets = buffer.get(..octets).unwrap_or_default();
+                self.machine.receive(Instant::now(), octets);
+                Ok(())
+            }
+            Err(error) => Err(End::Failed(error)),
+        }
+    }
+
+    /// Sends in turns, each with a deadline for the first octet that the router takes.
+    async fn send(&mut self, mut octets: Bytes) -> Result<(), End> {
+        while !octets.is_empty() {
+            let mut turn = octets.split_to(octets.len().min(TURN));
+            let large = !octets.is_empty();
+            while !turn.is_empty() {
+                self.progress(&mut turn).await?;
+            }
+            if large {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands some octets over. Ends when the router takes none for too long, or when it is so far
+    /// behind that what it is being sent has to go.
+    async fn progress(&mut self, turn: &mut Bytes) -> Result<(), End> {
+        let deadline = tokio::time::Instant::now() + self.shared.stall;
+        loop {
+            if self.machine.holds().is_some_and(|held| held < self.moments.borrow().oldest) {
+                return Err(End::TooSlow);
+            }
+            tokio::select! {
+                biased;
+                sent = self.stream.send(turn) => return sent.map(drop).map_err(End::Failed),
+                changed = self.moments.changed() => changed.map_err(|_| End::Stopped)?,
+                () = sleep_until(deadline) => return Err(End::Stalled),
+            }
+        }
+    }
+
+    async fn report(&mut self, octets: Bytes) -> Result<(), End> {
+        let delay = self.shared.peers.report_delay(self.peer.address().ip(), Instant::now());
+        sleep(delay).await;
+        match timeout(self.shared.stall, self.send(octets)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(End::Stalled),
+        }
+    }
+
+    fn note(&self, event: &Event) {
+        let peer = self.peer;
+        match event {
+            Event::Query { version, since: None } => debug!(%peer, %version, "reset query"),
+            Event::Query { version, since: Some((session, serial)) } => {
+                debug!(%peer, %version, %session, %serial, "serial query");
+            }
+            Event::Answered { answer, serial, octets } => {
+                let serial = serial.map(tracing::field::display);
+                debug!(%peer, ?answer, serial, octets, "answered");
+            }
+            Event::Notified { serial } => debug!(%peer, %serial, "notified"),
+            Event::PeerError { version, report: None } => {
+                debug!(%peer, version, "damaged error report received");
+            }
+            Event::PeerError { version, report: Some(report) } => {
+                let code = report.code;
+                warn!(%peer, version, code, text = ?report.text, "error report received");
+                let in_doubt = [ErrorCode::WithdrawalOfUnknownRecord, ErrorCode::DuplicateAnnouncement];
+                if report.code().is_some_and(|code| in_doubt.contains(&code)) {
+                    self.shared.peers.distrust(peer.address().ip(), Instant::now());
+                }
+            }
+        }
+    }
+}
