@@ -13,6 +13,7 @@ use crate::report::{figure, median, millis, percentile_99, usage};
 use crate::session::{Connector, Target};
 use crate::sync::{SETTLE, sync};
 use crate::update::{Trigger, join, take};
+use crate::wire::Digest;
 
 /// Long enough for a server to free what it frees at leisure.
 const REST: Duration = Duration::from_secs(1);
@@ -32,7 +33,7 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let connector = Connector::new(&self.target);
+        let connector = Connector::new(&self.target, Digest::No);
         let deadline = self.target.deadline();
         // The memory of a first answer is not that of a session.
         drop(timeout_at(deadline, join(&connector, 1)).await??);
@@ -70,7 +71,7 @@ pub(crate) struct Churn {
 
 impl Churn {
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let connector = Connector::new(&self.target);
+        let connector = Connector::new(&self.target, Digest::No);
         let before = self.target.pid.and_then(Usage::of);
         let started = Instant::now();
         let end = started + Duration::from_secs(self.seconds);
@@ -137,7 +138,7 @@ pub(crate) struct Stall {
 
 impl Stall {
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let connector = Connector::new(&self.target);
+        let connector = Connector::new(&self.target, Digest::No);
         let deadline = self.target.deadline();
         let rss = |name: &str| {
             if let Some(usage) = self.target.pid.and_then(Usage::of) {

@@ -48,19 +48,22 @@ impl Target {
 pub(crate) struct Connector {
     address: SocketAddr,
     version: u8,
+    digest: Digest,
     buffer: Rc<RefCell<Vec<u8>>>,
 }
 
 impl Connector {
-    pub(crate) fn new(target: &Target) -> Self {
+    /// Sessions of which the first one digests what it reads, if asked to.
+    pub(crate) fn new(target: &Target, digest: Digest) -> Self {
         Self {
             address: target.address,
             version: target.version,
+            digest,
             buffer: Rc::new(RefCell::new(vec![0; BUFFER])),
         }
     }
 
-    /// The session with this number, from 0; the first one digests what it reads.
+    /// The session with this number, from 0.
     pub(crate) async fn connect(&self, number: usize) -> io::Result<Session> {
         let stream = match source(self.address, number) {
             None => TcpStream::connect(self.address).await?,
@@ -71,7 +74,7 @@ impl Connector {
             }
         };
         stream.set_nodelay(true)?;
-        let digest = if number == 0 { Digest::Yes } else { Digest::No };
+        let digest = if number == 0 { self.digest } else { Digest::No };
         Ok(Session {
             stream,
             version: self.version,

@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 use crate::process::Usage;
 use crate::report::{figure, median, millis};
 use crate::session::{Connector, Target, until_synced};
+use crate::wire::Digest;
 
 /// How long a server rests before its memory at rest is read.
 const REST: Duration = Duration::from_secs(2);
@@ -37,7 +38,7 @@ impl Start {
         let (mut times, mut cpus) = (Vec::new(), Vec::new());
         let (mut rests, mut peaks) = (Vec::new(), Vec::new());
         for run in 1..=self.runs {
-            let connector = Connector::new(&self.target);
+            let connector = Connector::new(&self.target, Digest::No);
             let (started, mut server) = self.spawn()?;
             let pid = server.0.id();
             let synced = timeout_at(self.target.deadline(), async {

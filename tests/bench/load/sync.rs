@@ -10,6 +10,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 use crate::process::Usage;
 use crate::report::{figure, median, millis, usage};
 use crate::session::{Answer, Connector, Session, Target};
+use crate::wire::Digest;
 
 /// Long enough for a server to come to rest after an answer, so that all its time is counted.
 pub(crate) const SETTLE: Duration = Duration::from_millis(50);
@@ -25,11 +26,17 @@ pub(crate) struct Sync {
     /// Repeat, and report medians
     #[arg(long, default_value_t = 1)]
     runs: usize,
+    /// Digest what the first router reads; it slows a short run down
+    #[arg(long)]
+    digest: bool,
 }
 
 impl Sync {
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let connector = Connector::new(&self.target);
+        let connector = Connector::new(
+            &self.target,
+            if self.digest { Digest::Yes } else { Digest::No },
+        );
         let deadline = self.target.deadline();
         let (mut walls, mut cpus) = (Vec::new(), Vec::new());
         for run in 1..=self.runs {

@@ -15,7 +15,7 @@ use crate::process::Usage;
 use crate::report::{figure, median, millis, usage};
 use crate::session::{Answer, Connector, Session, Target, until_synced};
 use crate::sync::SETTLE;
-use crate::wire::{Count, Event, State};
+use crate::wire::{Count, Digest, Event, State};
 
 /// How long an update may take once the file is in place.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -66,7 +66,7 @@ pub(crate) struct Update {
 impl Update {
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
         let deadline = self.target.deadline();
-        let connector = Connector::new(&self.target);
+        let connector = Connector::new(&self.target, Digest::No);
         let sessions = timeout_at(deadline, join(&connector, self.clients)).await??;
         tokio::time::sleep(SETTLE).await;
         let before = self.target.pid.and_then(Usage::of);
@@ -197,7 +197,7 @@ pub(crate) struct Ready {
 impl Ready {
     /// Waits until the server gives a full answer.
     pub(crate) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let connector = Connector::new(&self.target);
+        let connector = Connector::new(&self.target, Digest::Yes);
         let synced = timeout_at(self.target.deadline(), until_synced(&connector)).await;
         let (_, answer) = synced.map_err(|_| no_answer(self.target.address))?;
         println!("{}", answer.count);

@@ -213,6 +213,9 @@ impl Framer {
             if !(HEADER..=MAX_PDU).contains(&len) {
                 return Some(Event::Broken);
             }
+            if self.digest == Digest::No && self.run(octets) {
+                continue;
+            }
             let Some((pdu, rest)) = octets.split_at_checked(len) else {
                 break;
             };
@@ -224,6 +227,38 @@ impl Framer {
         self.partial.extend_from_slice(octets);
         *octets = &[];
         None
+    }
+
+    /// Counts the prefixes of one kind that stand in a row, nearly all of an answer, at about a
+    /// nanosecond each. False when there is none at the front.
+    fn run(&mut self, octets: &mut &[u8]) -> bool {
+        let (len, counter) = match octets.get(1) {
+            Some(&IPV4) => (20, &mut self.count.v4),
+            Some(&IPV6) => (32, &mut self.count.v6),
+            _ => return false,
+        };
+        let Some(header) = octets.first_chunk::<HEADER>() else {
+            return false;
+        };
+        if length(header) != Some(len) {
+            return false;
+        }
+        let (mut announced, mut pdus) = (0u64, 0);
+        for pdu in octets.chunks_exact(len) {
+            let Some((its, [flags, ..])) = pdu.split_first_chunk() else {
+                break;
+            };
+            if its != header {
+                break;
+            }
+            announced += u64::from(flags & 1);
+            pdus += 1;
+        }
+        let run = u64::try_from(pdus).unwrap_or(u64::MAX);
+        *counter += run;
+        self.count.withdrawn += run - announced;
+        *octets = octets.get(pdus * len..).unwrap_or_default();
+        pdus > 0
     }
 
     #[inline]
