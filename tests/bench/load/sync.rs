@@ -143,7 +143,7 @@ impl Synced {
         let alike = self.answers.iter().all(|answer| {
             let mut count = answer.count;
             count.checksum = first.count.checksum;
-            count == first.count && answer.octets == first.octets
+            count == first.count
         });
         figure("all_alike", if alike { "yes" } else { "no" });
     }
