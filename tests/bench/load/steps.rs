@@ -1,0 +1,135 @@
+//! The times of the library's own steps, from rows to what is served: what `cargo bench` prints.
+//!
+//! A step is a line in [`Steps::run`]. As the library grows, a step is added where its input is
+//! made: reading the document before the rows, encoding the image behind the set.
+
+use std::error::Error;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ipnet::IpNet;
+use rutter::payload::{DataSet, Delta, PayloadSet, RowsBuilder, UnixTime};
+
+use crate::list::{Aspas, List, Plan};
+use crate::random::Random;
+use crate::report::median;
+
+const RUNS: usize = 5;
+const LOOK_UPS: usize = 200_000;
+
+/// A moment that lists are made at here; nothing in these steps reads a clock.
+const NOW: UnixTime = UnixTime::new(1_800_000_000);
+
+/// Time the library's steps
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Steps {
+    /// VRPs in the list
+    #[arg(long, default_value_t = 800_000)]
+    vrps: usize,
+    /// Seed of the list
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self {
+            vrps: 800_000,
+            seed: 1,
+        }
+    }
+}
+
+impl Steps {
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let list = List::new(Plan {
+            vrps: self.vrps,
+            seed: self.seed,
+            now: NOW,
+            aspas: Aspas::Present,
+        })?;
+        let changed = list.changed(self.seed, 1_000, 1_000)?;
+        let mut shuffled = list.clone();
+        Random::new(self.seed).shuffle(&mut shuffled.vrps);
+
+        println!("{} VRPs, medians of {RUNS} runs\n", self.vrps);
+        let finish = RowsBuilder::finish;
+        step(
+            "rows from a list in file order",
+            || list.to_builder(),
+            finish,
+        );
+        step(
+            "rows from a shuffled list",
+            || shuffled.to_builder(),
+            finish,
+        );
+        let rows = shuffled.to_builder().finish();
+        step("set from rows", || (), |()| DataSet::new(&rows));
+        step(
+            "rows without what expired",
+            || (),
+            |()| rows.unexpired(NOW.plus(7 * 3600)),
+        );
+        let set = DataSet::new(&rows).payload().clone();
+        let next = DataSet::new(&changed.to_builder().finish())
+            .payload()
+            .clone();
+        step(
+            "delta of 1,000 + 1,000",
+            || (),
+            |()| Delta::between(&set, &next),
+        );
+        let delta = Delta::between(&set, &next);
+        step("delta applied", || (), |()| delta.apply(&set).is_ok());
+        step(
+            "delta composed with its reverse",
+            || (),
+            |()| Delta::compose(&[&delta, &Delta::between(&next, &set)]).len(),
+        );
+        look_ups(&set, self.seed);
+        Ok(())
+    }
+}
+
+/// Times one step; what it needs and what it returns cost nothing here.
+fn step<I, O>(name: &str, input: impl Fn() -> I, run: impl Fn(I) -> O) {
+    let mut times = [Duration::ZERO; RUNS];
+    for time in &mut times {
+        let input = input();
+        let started = Instant::now();
+        let output = black_box(run(input));
+        *time = started.elapsed();
+        drop(output);
+    }
+    let time = median(&mut times).as_secs_f64() * 1e3;
+    println!("{name:<40} {time:>10.3} ms");
+}
+
+/// Look-ups of routes of which most are covered.
+fn look_ups(set: &PayloadSet, seed: u64) {
+    let vrps: Vec<_> = set.vrps().collect();
+    let mut random = Random::new(seed);
+    let limit = u64::try_from(vrps.len()).unwrap_or(u64::MAX);
+    let routes: Vec<_> = (0..LOOK_UPS)
+        .filter_map(|_| {
+            let vrp = vrps.get(usize::try_from(random.below(limit)).ok()?)?;
+            let longer = vrp.prefix().prefix_len().saturating_add(1);
+            let route = IpNet::new(vrp.prefix().addr(), longer).unwrap_or_else(|_| vrp.prefix());
+            Some((route, vrp.asn()))
+        })
+        .collect();
+    let started = Instant::now();
+    let mut covering = 0;
+    for (route, asn) in &routes {
+        covering += set.validity(*route, Some(*asn)).covering.len();
+    }
+    black_box(covering);
+    let each = started.elapsed().as_secs_f64() / f64::from(u32::try_from(LOOK_UPS).unwrap_or(1));
+    let (micros, rate) = (each * 1e6, 1.0 / each);
+    println!(
+        "{:<40} {micros:>10.3} us, {rate:.0} a second",
+        "validity of a route"
+    );
+}
