@@ -4,7 +4,6 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use rutter::cli::{self, Cli, Command};
 use rutter::cmd::dump::{Form, Output};
 use rutter::config::Settings;
@@ -16,7 +15,7 @@ use rutter::{cmd, log};
 const UNDETERMINED: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let done = log::start(&cli.log)
         .map_err(Into::into)
         .and_then(|()| run(cli.command));

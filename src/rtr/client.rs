@@ -4,130 +4,23 @@
 //! has while it asks for changes, and says when it is too old to be used. Its owner moves octets,
 //! connects again when told to, and brings the time.
 
+mod staging;
+mod terms;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use self::staging::Staging;
+pub use self::terms::{ClientConfig, Epoch, Event, Failure, Output, Reconnect, Update};
 use super::decoder::{Decoder, Header};
 use super::error::{ErrorCode, ProtocolError};
-use super::pdu::{self, Action, ErrorReport, Pdu, pdu_type};
+use super::pdu::{self, ErrorReport, Pdu, pdu_type};
 use super::serial::Serial;
 use super::timing::Timing;
-use super::version::{Version, Versions};
+use super::version::Version;
 use super::view::SessionId;
-use crate::payload::delta::Fault;
-use crate::payload::{Attribute, DataSet, Delta, Edits, PayloadSet, RowsBuilder, UnixTime, rows};
-
-/// How a client behaves.
-#[derive(Clone, Debug)]
-pub struct ClientConfig {
-    /// The versions spoken; the first query has the highest.
-    pub versions: Versions,
-    /// How long a connection may be silent while an answer is awaited or under way.
-    pub answer_wait: Duration,
-    /// The most payloads of an answer: what a cache can make us keep.
-    pub max_payloads: usize,
-    /// The timers until a cache tells its own.
-    pub timing: Timing,
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        Self {
-            versions: Versions::ALL,
-            answer_wait: Duration::from_secs(60),
-            max_payloads: 20_000_000,
-            timing: Timing::RECOMMENDED,
-        }
-    }
-}
-
-/// What a client has: complete, from one cache, of one serial.
-#[derive(Clone, Debug)]
-pub struct Epoch {
-    /// The version it was received in.
-    pub version: Version,
-    /// The session.
-    pub session: SessionId,
-    /// The serial.
-    pub serial: Serial,
-    /// The timers.
-    pub timing: Timing,
-    /// The set.
-    pub set: PayloadSet,
-}
-
-/// What the owner of a client has to do next.
-#[derive(Debug)]
-pub enum Output {
-    /// Send these octets, then ask again.
-    Send(Bytes),
-    /// Something happened.
-    Event(Event),
-    /// End the connection and make another one, at once or after the retry interval, and tell
-    /// [`connected`](ClientSession::connected).
-    Reconnect(Reconnect),
-    /// Wait for input or the deadline.
-    Wait,
-}
-
-/// Why and when to connect again.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Reconnect {
-    /// At once, to speak a lower version.
-    Downgrade(Version),
-    /// After the retry interval.
-    After(Failure),
-}
-
-/// Why a connection is of no more use.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Failure {
-    /// The cache ended the connection.
-    Closed,
-    /// The cache broke the protocol.
-    Protocol(ProtocolError),
-    /// The cache sent an Error Report.
-    Report(ErrorReport),
-    /// There is no version that both sides speak.
-    NoCommonVersion {
-        /// The highest version of the cache as its report says, if it is known.
-        offered: u8,
-    },
-    /// The cache was silent while an answer was due.
-    Silent,
-    /// The answer has more payloads than the limit.
-    TooLarge {
-        /// The limit.
-        limit: usize,
-    },
-}
-
-/// An answer that is complete.
-#[derive(Clone, Debug)]
-pub struct Update {
-    /// What the client has now.
-    pub epoch: Epoch,
-    /// What changed since before.
-    pub delta: Delta,
-}
-
-/// What a client tells its owner.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// An answer is complete and applied.
-    Updated(Box<Update>),
-    /// A Serial Notify arrived.
-    Notified(Serial),
-    /// The cache cannot tell what changed; everything is asked for again.
-    Reset,
-    /// The cache has no data; it is asked again after the retry interval.
-    NoData,
-    /// A lower version is spoken from here on.
-    Downgraded(Version),
-    /// What the client has is older than the expire interval and must not be used any more.
-    Expired,
-}
+use crate::payload::{Delta, PayloadSet};
 
 #[derive(Debug)]
 enum State {
@@ -144,20 +37,6 @@ enum State {
         report: Option<Bytes>,
         reconnect: Reconnect,
     },
-}
-
-/// An answer before it is complete.
-#[derive(Debug)]
-struct Staging {
-    session: SessionId,
-    kind: StagingKind,
-    count: usize,
-}
-
-#[derive(Debug)]
-enum StagingKind {
-    Full { rows: RowsBuilder, aspas: Edits },
-    Increment(Edits),
 }
 
 /// The router's side of a session; it outlives connections.
@@ -487,7 +366,7 @@ impl ClientSession {
 
     fn begin(&mut self, session: SessionId, full: bool) -> Result<(), ProtocolError> {
         self.received = 0;
-        let kind = match self.epoch.as_ref().filter(|_| !full) {
+        let staging = match self.epoch.as_ref().filter(|_| !full) {
             Some(epoch) if epoch.session != session => {
                 let told = epoch.session;
                 self.epoch_lost();
@@ -496,17 +375,10 @@ impl ClientSession {
                     found: session,
                 });
             }
-            Some(epoch) => StagingKind::Increment(Edits::new(epoch.set.clone())),
-            None => StagingKind::Full {
-                rows: RowsBuilder::new(),
-                aspas: Edits::new(PayloadSet::default()),
-            },
+            Some(epoch) => Staging::increment(session, epoch.set.clone()),
+            None => Staging::full(session),
         };
-        self.state = State::Receiving(Box::new(Staging {
-            session,
-            kind,
-            count: 0,
-        }));
+        self.state = State::Receiving(Box::new(staging));
         Ok(())
     }
 
@@ -523,21 +395,13 @@ impl ClientSession {
         pdu: Pdu,
         unexpected: ProtocolError,
     ) -> Result<(), ProtocolError> {
-        staging.count += 1;
-        self.received = staging.count;
-        if staging.count > self.config.max_payloads {
-            self.fail(
-                None,
-                Failure::TooLarge {
-                    limit: self.config.max_payloads,
-                },
-            );
-            return Ok(());
+        staging.push(pdu, unexpected)?;
+        self.received = staging.count();
+        if staging.count() > self.config.max_payloads {
+            let limit = self.config.max_payloads;
+            self.fail(None, Failure::TooLarge { limit });
         }
-        match &mut staging.kind {
-            StagingKind::Full { rows, aspas } => stage_full(rows, aspas, pdu, unexpected),
-            StagingKind::Increment(edits) => stage_edit(edits, pdu, unexpected),
-        }
+        Ok(())
     }
 
     fn complete(
@@ -548,31 +412,18 @@ impl ClientSession {
         serial: Serial,
         timing: Option<Timing>,
     ) -> Result<(), ProtocolError> {
-        if staging.session != session {
-            let told = staging.session;
+        let told = staging.session();
+        if told != session {
             return Err(ProtocolError::SessionMismatch {
                 told,
                 found: session,
             });
         }
-        // It may have expired while the answer was under way; then everything is new.
-        let before = self.epoch.as_ref().map(|epoch| &epoch.set);
-        let (set, delta) = match (staging.kind, before) {
-            (StagingKind::Increment(edits), Some(_)) => edits.finish(),
-            (StagingKind::Increment(edits), None) => {
-                let (set, _) = edits.finish();
-                let delta = Delta::between(&PayloadSet::default(), &set);
-                (set, delta)
-            }
-            (StagingKind::Full { rows, aspas }, before) => {
-                let set = full_set(rows, aspas)?;
-                let delta = match before {
-                    Some(before) => Delta::between(before, &set),
-                    None => Delta::between(&PayloadSet::default(), &set),
-                };
-                (set, delta)
-            }
-        };
+        let set = staging.finish()?;
+        // What there was may have expired while the answer was under way; then all is new.
+        let nothing = PayloadSet::default();
+        let before = self.epoch.as_ref().map_or(&nothing, |epoch| &epoch.set);
+        let delta = Delta::between(before, &set);
         let timing = timing.unwrap_or(self.config.timing);
         let epoch = Epoch {
             version: self.version,
@@ -638,72 +489,4 @@ impl ClientSession {
             _ => self.fail(None, Failure::Report(report)),
         }
     }
-}
-
-fn stage_full(
-    rows: &mut RowsBuilder,
-    aspas: &mut Edits,
-    pdu: Pdu,
-    unexpected: ProtocolError,
-) -> Result<(), ProtocolError> {
-    let attribute = Attribute::new(None::<UnixTime>, rows::TrustAnchorId::default());
-    match pdu {
-        Pdu::Prefix {
-            action: Action::Announce,
-            vrp,
-        } => rows.push_vrp(vrp, attribute),
-        Pdu::RouterKey {
-            action: Action::Announce,
-            key,
-        } => rows.push_router_key(key, attribute),
-        Pdu::AnnounceAspa(aspa) => aspas.announce_aspa(aspa),
-        Pdu::Prefix { .. } | Pdu::RouterKey { .. } | Pdu::WithdrawAspa { .. } => {
-            return Err(ProtocolError::UnknownWithdrawal);
-        }
-        _ => return Err(unexpected),
-    }
-    Ok(())
-}
-
-fn stage_edit(edits: &mut Edits, pdu: Pdu, unexpected: ProtocolError) -> Result<(), ProtocolError> {
-    let done = match pdu {
-        Pdu::Prefix {
-            action: Action::Announce,
-            vrp,
-        } => edits.announce_vrp(vrp),
-        Pdu::Prefix {
-            action: Action::Withdraw,
-            vrp,
-        } => edits.withdraw_vrp(vrp),
-        Pdu::RouterKey {
-            action: Action::Announce,
-            key,
-        } => edits.announce_router_key(key),
-        Pdu::RouterKey {
-            action: Action::Withdraw,
-            key,
-        } => edits.withdraw_router_key(key),
-        Pdu::WithdrawAspa { customer } => edits.withdraw_aspa(customer),
-        Pdu::AnnounceAspa(aspa) => {
-            edits.announce_aspa(aspa);
-            Ok(())
-        }
-        _ => return Err(unexpected),
-    };
-    done.map_err(|fault| match fault {
-        Fault::DuplicateAnnouncement => ProtocolError::DuplicateAnnouncement,
-        Fault::WithdrawalOfUnknown => ProtocolError::UnknownWithdrawal,
-    })
-}
-
-/// The set of a full answer; that a record came twice shows when they are sorted. The ASPAs are
-/// kept as they came: a list too long to be served can still be withdrawn.
-fn full_set(rows: RowsBuilder, aspas: Edits) -> Result<PayloadSet, ProtocolError> {
-    let count = rows.len();
-    let rows = rows.finish();
-    if rows.len() != count {
-        return Err(ProtocolError::DuplicateAnnouncement);
-    }
-    let (aspas, _) = aspas.finish();
-    Ok(DataSet::new(&rows).payload().clone().with_aspas_of(&aspas))
 }
