@@ -78,8 +78,10 @@ impl Pipeline {
                     }
                 }
                 () = sleep_until(until), if expiry.is_some() => {
-                    self.turn(Trigger::Expiry).await;
-                    self.expired_at = Some(Instant::now());
+                    // A clock that was set back can wake us early; that is no expiry.
+                    if self.turn(Trigger::Expiry).await {
+                        self.expired_at = Some(Instant::now());
+                    }
                 }
             }
         }
@@ -124,15 +126,15 @@ impl Pipeline {
         }
     }
 
-    /// Makes and publishes what the sources amount to now.
-    async fn turn(&mut self, trigger: Trigger) {
+    /// Makes and publishes what the sources amount to now; whether that is something new.
+    async fn turn(&mut self, trigger: Trigger) -> bool {
         let sources: Vec<Option<Rows>> = self
             .sources
             .iter()
             .map(|source| source.rows.clone())
             .collect();
         if sources.iter().all(Option::is_none) {
-            return;
+            return false;
         }
         let previous = self.store.snapshot();
         let limits = self.limits;
@@ -147,16 +149,19 @@ impl Pipeline {
                     source.rows = rows;
                 }
                 self.next_expiry = next_expiry;
-                self.publish(snapshot, trigger);
+                self.publish(snapshot, trigger)
             }
-            Err(error) => error!(%error, "an update was lost"),
+            Err(error) => {
+                error!(%error, "an update was lost");
+                false
+            }
         }
     }
 
-    fn publish(&self, snapshot: Option<Snapshot>, trigger: Trigger) {
+    fn publish(&self, snapshot: Option<Snapshot>, trigger: Trigger) -> bool {
         let Some(snapshot) = snapshot else {
             debug!("nothing changed");
-            return;
+            return false;
         };
         let snapshot = Arc::new(snapshot);
         for left_out in snapshot.data().left_out() {
@@ -180,6 +185,7 @@ impl Pipeline {
             "published"
         );
         self.store.publish(snapshot);
+        true
     }
 
     /// When something is to be taken out because it expired.
