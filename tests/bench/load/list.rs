@@ -8,6 +8,7 @@ use rutter::payload::rows::Attribute;
 use rutter::payload::{Asn, Aspa, RouterKey, RowsBuilder, UnixTime, Vrp, aspa, router_key, vrp};
 
 use crate::random::Random;
+use crate::wire::Count;
 
 /// The five trust anchors, by weight.
 const TRUST_ANCHORS: [(u32, &str); 5] = [
@@ -158,6 +159,15 @@ impl List {
             vrps,
             ..self.clone()
         })
+    }
+
+    /// What a full answer in version 1 has, which is all but the ASPAs.
+    pub(crate) fn count(&self) -> Count {
+        let mut count = Count::default();
+        self.vrps.iter().for_each(|row| count.add_vrp(&row.payload));
+        let keys = self.router_keys.iter();
+        keys.for_each(|row| count.add_router_key(&row.payload));
+        count
     }
 
     /// The same payloads as the library takes them.

@@ -35,7 +35,6 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
 use crate::list::{Aspas, List, Plan};
-use crate::wire::Count;
 
 /// Load and throughput of RTR servers. Without a command: the times of the library's steps.
 #[derive(Debug, Parser)]
@@ -159,22 +158,10 @@ fn save(list: &List, path: &PathBuf) -> Result<(), Box<dyn Error>> {
     let mut out = BufWriter::new(File::create(path)?);
     json::write(list, &mut out)?;
     out.flush()?;
-    let mut count = Count::default();
-    list.vrps.iter().for_each(|row| count.add_vrp(&row.payload));
-    list.router_keys
-        .iter()
-        .for_each(|row| count.add_router_key(&row.payload));
-    // Version 1 has no ASPAs, and that is what most runs compare.
-    println!(
-        "{count}\nchecksum_v2 {:016x}",
-        with_aspas(count, list).checksum
-    );
+    let count = list.count();
+    let mut with_aspas = count;
+    let aspas = list.aspas.iter();
+    aspas.for_each(|row| with_aspas.add_aspa(&row.payload));
+    println!("{count}\nchecksum_v2 {:016x}", with_aspas.checksum);
     Ok(())
-}
-
-fn with_aspas(mut count: Count, list: &List) -> Count {
-    list.aspas
-        .iter()
-        .for_each(|row| count.add_aspa(&row.payload));
-    count
 }

@@ -1,7 +1,7 @@
 //! The times of the library's own steps, from rows to what is served: what `cargo bench` prints.
 //!
-//! A step is a line in [`Steps::run`]. As the library grows, a step is added where its input is
-//! made: reading the document before the rows, encoding the image behind the set.
+//! A step is a line in [`Steps::run`], in the order of the path of an update: document, rows, set,
+//! delta, image. As the library grows, a step is added where its input is made.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -9,14 +9,21 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ipnet::IpNet;
-use rutter::payload::{DataSet, Delta, PayloadSet, RowsBuilder, UnixTime};
+use rutter::json::{Document, Limits, ReadError, Reader};
+use rutter::payload::{DataSet, Delta, Kinds, PayloadSet, RowsBuilder, UnixTime};
+use rutter::rtr::Version;
+use rutter::rtr::image::Image;
 
+use crate::json;
 use crate::list::{Aspas, List, Plan};
 use crate::random::Random;
 use crate::report::median;
+use crate::wire::{Count, Digest, Framer};
 
 const RUNS: usize = 5;
 const LOOK_UPS: usize = 200_000;
+/// What a file is read in.
+const CHUNK: usize = 64 << 10;
 
 /// A moment that lists are made at here; nothing in these steps reads a clock.
 const NOW: UnixTime = UnixTime::new(1_800_000_000);
@@ -54,6 +61,15 @@ impl Steps {
         Random::new(self.seed).shuffle(&mut shuffled.vrps);
 
         println!("{} VRPs, medians of {RUNS} runs\n", self.vrps);
+        let mut document = Vec::new();
+        json::write(&list, &mut document)?;
+        step(
+            "document read, rows made",
+            || (),
+            |()| read(&document).is_ok(),
+        );
+        let read = read(&document)?;
+        drop(document);
         let finish = RowsBuilder::finish;
         step(
             "rows from a list in file order",
@@ -88,9 +104,46 @@ impl Steps {
             || (),
             |()| Delta::compose(&[&delta, &Delta::between(&next, &set)]).len(),
         );
+        step(
+            "image, version 1",
+            || (),
+            |()| Image::full(Version::V1, &set),
+        );
+        step(
+            "image, version 2",
+            || (),
+            |()| Image::full(Version::V2, &set),
+        );
+        step(
+            "image of the delta",
+            || (),
+            |()| Image::increment(Version::V1, &delta),
+        );
         look_ups(&set, self.seed);
+
+        // Fast and wrong would not count.
+        let served = Image::full(Version::V1, DataSet::new(&read.rows).payload());
+        if counted(&served) != list.count() {
+            return Err("the image is not that of the list".into());
+        }
         Ok(())
     }
+}
+
+fn read(document: &[u8]) -> Result<Document, ReadError> {
+    let mut reader = Reader::new(Limits::default());
+    for chunk in document.chunks(CHUNK) {
+        reader.feed(chunk)?;
+    }
+    reader.finish()
+}
+
+fn counted(image: &Image) -> Count {
+    let mut framer = Framer::new(Digest::Yes);
+    for segment in image.segments(Kinds::ALL) {
+        framer.feed(&mut segment.as_ref());
+    }
+    framer.take()
 }
 
 /// Times one step; what it needs and what it returns cost nothing here.

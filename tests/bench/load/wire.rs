@@ -77,7 +77,7 @@ impl Count {
         self.v4 + self.v6 + self.router_keys + self.aspas
     }
 
-    /// What a full answer with these VRPs and router keys (version 1) amounts to.
+    /// One VRP more, as it is announced.
     pub(crate) fn add_vrp(&mut self, vrp: &Vrp) {
         let (kind, net) = (vrp.prefix(), vrp.prefix().addr());
         let mut body = vec![1, kind.prefix_len(), vrp.max_len(), 0];
@@ -91,7 +91,7 @@ impl Count {
         self.add_digest(kind, &body);
     }
 
-    /// One router key more.
+    /// One router key more, as it is announced.
     pub(crate) fn add_router_key(&mut self, key: &RouterKey) {
         let asn = key.asn().into_u32().to_be_bytes();
         self.tally(ROUTER_KEY, true);
@@ -101,7 +101,7 @@ impl Count {
         );
     }
 
-    /// One ASPA more.
+    /// One ASPA more, as it is announced.
     pub(crate) fn add_aspa(&mut self, aspa: &Aspa) {
         let numbers = std::iter::once(aspa.customer()).chain(aspa.providers().iter().copied());
         let body: Vec<u8> = numbers
