@@ -1,0 +1,63 @@
+//! Documents as they lie on a disk or come from a server: plain or compressed.
+
+use std::io::{self, Read};
+
+use super::document::Document;
+use super::error::ReadError;
+use super::limits::Limits;
+use super::reader::Reader;
+
+/// Octets read at a time; in this size the chunk stays in a core's cache between being
+/// decompressed and being read.
+const CHUNK: usize = 256 * 1024;
+
+/// The longest magic number, that of xz.
+const MAGIC: usize = 6;
+
+/// Reads a document that may be compressed with gzip, xz or zstd, which its first octets say.
+///
+/// # Errors
+///
+/// When the input fails, when the compression is broken or cut short, and when the document is
+/// refused; one that decompresses to more than the limit is refused before it is decompressed
+/// any further.
+pub fn read(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
+    let mut magic = [0; MAGIC];
+    let length = fill(&mut input, &mut magic)?;
+    let magic = magic.get(..length).unwrap_or_default();
+    let whole = magic.chain(input);
+    match magic {
+        [0x1f, 0x8b, ..] => plain(flate2::read::MultiGzDecoder::new(whole), limits),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => plain(lzma_rust2::XzReader::new(whole, true), limits),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => plain(zstd::stream::read::Decoder::new(whole)?, limits),
+        _ => plain(whole, limits),
+    }
+}
+
+fn plain(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
+    let mut reader = Reader::new(limits.clone());
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let length = fill(&mut input, &mut buffer)?;
+        if length == 0 {
+            return reader.finish();
+        }
+        reader.feed(buffer.get(..length).unwrap_or_default())?;
+    }
+}
+
+/// Reads until the buffer is full or the input ends.
+fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..)
+        && !rest.is_empty()
+    {
+        match input.read(rest) {
+            Ok(0) => break,
+            Ok(more) => length += more,
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(length)
+}
