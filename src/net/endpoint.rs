@@ -188,6 +188,8 @@ pub enum EndpointError {
     Password,
     /// There are spaces or control characters in a URL.
     SpaceInUrl,
+    /// There is no host before the first slash of a URL, but a user or password behind it.
+    Unescaped,
 }
 
 impl std::error::Error for EndpointError {}
@@ -239,6 +241,10 @@ impl fmt::Display for EndpointError {
             Self::Password => f.write_str(
                 "a password cannot stand here, it belongs in a file; \
                  write ssh://user@cache.example:22",
+            ),
+            Self::Unescaped => f.write_str(
+                "a user or password needs its special characters escaped, a slash as %2F; \
+                 for example https://user:pass%2Fword@validator.example/json",
             ),
             Self::SpaceInUrl => f.write_str(
                 "a url cannot contain spaces or control characters, write them as %20; \

@@ -55,7 +55,14 @@ impl Url {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
-        HostPort::parse(host, default_port)?;
+        HostPort::parse(host, default_port).map_err(|error| {
+            if user.is_none() && rest.contains('@') {
+                // What looks like a port or a path may be a part of a password.
+                EndpointError::Unescaped
+            } else {
+                error
+            }
+        })?;
         let start = text.len() - rest.len();
         Ok(Self {
             text: text.into(),
@@ -64,6 +71,12 @@ impl Url {
                 end: start + user.len() + 1,
             }),
         })
+    }
+
+    /// Whether it asks for TLS.
+    pub fn is_secure(&self) -> bool {
+        let scheme = self.text.split(':').next();
+        scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
     }
 
     /// The URL as it was written, secrets and all: for the HTTP client, never for a log.
@@ -105,6 +118,7 @@ mod tests {
             let url = Url::parse(text).unwrap();
             assert_eq!(url.to_string(), text);
             assert_eq!(url.with_credentials(), text);
+            assert_eq!(url.is_secure(), text.starts_with("https:"));
         }
     }
 
@@ -127,6 +141,7 @@ mod tests {
             "https://validator.example/a b",
             "https://validator.example:x/",
             "https://me:secret@",
+            "https://me:secret/part@validator.example/",
         ] {
             let error = Url::parse(text).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");
