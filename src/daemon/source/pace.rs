@@ -1,0 +1,87 @@
+//! When to ask a server again.
+
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// The time until the next request, from how the last ones went.
+#[derive(Debug)]
+pub(super) struct Pace {
+    refresh: Duration,
+    /// Failures since the last success.
+    failures: u32,
+    random: SystemRandom,
+}
+
+impl Pace {
+    /// The first wait after a failure, doubled by each further one up to `refresh`: a server that
+    /// restarts is found soon, and one that is down is not asked more often than one that is up.
+    const FIRST_RETRY: Duration = Duration::from_secs(30);
+
+    pub(super) fn new(refresh: Duration) -> Self {
+        Self {
+            refresh,
+            failures: 0,
+            random: SystemRandom::new(),
+        }
+    }
+
+    /// The wait after a success.
+    pub(super) fn succeeded(&mut self) -> Duration {
+        self.failures = 0;
+        self.jittered(self.refresh)
+    }
+
+    /// The wait after a failure.
+    pub(super) fn failed(&mut self) -> Duration {
+        let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
+        self.failures = self.failures.saturating_add(1);
+        let wait = Self::FIRST_RETRY.saturating_mul(factor);
+        self.jittered(wait.min(self.refresh))
+    }
+
+    /// Up to a tenth more or less. Without random numbers the plain wait is good enough.
+    fn jittered(&self, wait: Duration) -> Duration {
+        let mut chance = [u8::MAX / 2];
+        let _ = self.random.fill(&mut chance);
+        let [chance] = chance;
+        let tenth = wait / 10;
+        (wait - tenth) + tenth * 2 * u32::from(chance) / u32::from(u8::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(wait: Duration, seconds: u64) -> bool {
+        let middle = Duration::from_secs(seconds);
+        wait >= middle * 9 / 10 && wait <= middle * 11 / 10
+    }
+
+    #[test]
+    fn failures_wait_longer_up_to_the_refresh_time() {
+        let mut pace = Pace::new(Duration::from_secs(600));
+        for seconds in [30, 60, 120, 240, 480, 600, 600] {
+            assert!(near(pace.failed(), seconds));
+        }
+        assert!(near(pace.succeeded(), 600));
+        assert!(near(pace.failed(), 30));
+        pace.failures = 1_000;
+        assert!(near(pace.failed(), 600));
+    }
+
+    #[test]
+    fn a_short_refresh_time_is_a_short_retry_time() {
+        let mut pace = Pace::new(Duration::from_secs(5));
+        assert!(near(pace.failed(), 5));
+        assert!(near(pace.succeeded(), 5));
+    }
+
+    #[test]
+    fn waits_differ() {
+        let mut pace = Pace::new(Duration::from_secs(600));
+        let first = pace.succeeded();
+        assert!((0..100).any(|_| pace.succeeded() != first));
+    }
+}

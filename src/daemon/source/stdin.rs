@@ -1,0 +1,38 @@
+//! Standard input, which is read once.
+
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::error::SourceError;
+use super::intake::{self, Lease};
+use super::{Closed, Content, Outlet, Source};
+
+/// Delivers the one document there is and then waits to be stopped.
+pub(super) async fn deliver(source: &Source, outlet: &Outlet) -> Result<(), Closed> {
+    let started = Instant::now();
+    let lease = Lease::default();
+    let holder = lease.holder();
+    let limits = source.limits.clone();
+    let (sender, answer) = oneshot::channel();
+    // Not a thread of the runtime, which would wait at its end for a terminal that says nothing.
+    let spawned = thread::Builder::new().name("stdin".into()).spawn(move || {
+        let result = intake::read(io::stdin().lock(), &limits, &holder);
+        // Nobody is there any more when we were told to stop.
+        let _ = sender.send(result);
+    });
+    let path = PathBuf::from("-");
+    let result = match spawned {
+        Ok(_) => match answer.await {
+            Ok(Ok(document)) => Ok(Content::Document(Box::new(document))),
+            Ok(Err(failure)) => Err(SourceError::of_file(failure, &path)),
+            Err(_) => Err(SourceError::Reader),
+        },
+        Err(error) => Err(SourceError::File { path, error }),
+    };
+    outlet.send(result, started.elapsed()).await?;
+    std::future::pending().await
+}

@@ -1,0 +1,135 @@
+//! Sources are run as the daemon runs them, against real files and a real socket.
+
+mod file;
+mod http;
+mod server;
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{Content, Source, SourceError, Update, run};
+use crate::net::Endpoint;
+
+/// Longer than anything here takes, for tests to fail and not to hang.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const PLACE: usize = 7;
+
+/// A source that runs, and what comes of it.
+struct Running {
+    updates: mpsc::Receiver<Update>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+fn source(endpoint: &str) -> Source {
+    let endpoint: Endpoint = endpoint.parse().unwrap();
+    Source::new("test", endpoint).unwrap()
+}
+
+fn start(source: Source) -> Running {
+    let (sender, updates) = mpsc::channel(1);
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(run(source, PLACE, sender, stopped));
+    Running {
+        updates,
+        stop,
+        task,
+    }
+}
+
+impl Running {
+    async fn next_within(&mut self, limit: Duration) -> Result<Content, SourceError> {
+        let update = timeout(limit, self.updates.recv()).await;
+        let update = update.expect("an update in time").expect("a running task");
+        assert_eq!(update.place, PLACE);
+        update.result
+    }
+
+    async fn next(&mut self) -> Result<Content, SourceError> {
+        self.next_within(PATIENCE).await
+    }
+
+    async fn error(&mut self) -> SourceError {
+        self.next().await.unwrap_err()
+    }
+
+    /// The number of the next document.
+    async fn serial(&mut self) -> u32 {
+        serial(self.next().await)
+    }
+
+    async fn stop(mut self) {
+        self.stop.send_replace(true);
+        while self.updates.recv().await.is_some() {}
+        timeout(PATIENCE, self.task).await.unwrap().unwrap();
+    }
+}
+
+/// A document that is told from others by a number.
+fn document(serial: u32) -> String {
+    format!(r#"{{"metadata":{{"serial":{serial}}},"roas":[]}}"#)
+}
+
+fn serial(result: Result<Content, SourceError>) -> u32 {
+    match result.unwrap() {
+        Content::Document(document) => document.metadata.serial.unwrap(),
+        Content::Unchanged => unreachable!("no document"),
+    }
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn only_places_with_documents_are_sources() {
+    for text in ["/a/b", "-", "http://a.example/", "https://a.example/"] {
+        assert_eq!(source(text).endpoint().to_string(), text);
+    }
+    for text in ["tcp://a", "tls://a", "ssh://u@a", "feed+https://a"] {
+        assert!(Source::new("test", text.parse().unwrap()).is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_full_channel_is_waited_for() {
+    let server = server::Server::start(|request| server::Reply::ok(&document(request))).await;
+    let mut running = start(server.source());
+    // One fills the channel and one waits at it; no third is asked for.
+    server.requests(2).await;
+    assert!(
+        timeout(Duration::from_millis(100), server.requests(3))
+            .await
+            .is_err()
+    );
+    for serial in 1..5 {
+        assert_eq!(running.serial().await, serial);
+    }
+}
+
+#[tokio::test]
+async fn a_source_stops_whatever_it_is_doing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("json");
+    let mut running = start(source(path.to_str().unwrap()));
+    running.error().await;
+    running.stop().await;
+
+    let server = server::Server::start(|_| server::Reply::ok("{").and_hold()).await;
+    let running = start(server.source());
+    server.requests(1).await;
+    running.stop().await;
+
+    let server = server::Server::start(|_| server::Reply::ok(&document(1))).await;
+    let running = start(server.source());
+    server.requests(2).await;
+    drop(running.updates);
+    timeout(PATIENCE, running.task).await.unwrap().unwrap();
+}

@@ -1,0 +1,202 @@
+//! The system's notice that something in a folder has changed.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode, Event, EventKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Watches the folder that a file is in.
+///
+/// The folder, because a file that is renamed into place is another file, and because a
+/// Kubernetes volume replaces a link beside the file. There are file systems without notices,
+/// such as NFS, and folders that come later: whoever watches has to look now and then as well.
+pub(super) struct Watcher {
+    folder: PathBuf,
+    file: OsString,
+    running: Option<Running>,
+    signals: watch::Sender<Signals>,
+    seen: watch::Receiver<Signals>,
+    /// How many complete files were told of.
+    handled: u64,
+}
+
+struct Running {
+    /// Which folder it was: a name can come to mean another one.
+    identity: (u64, u64),
+    /// Stops when it is dropped.
+    _watcher: RecommendedWatcher,
+}
+
+/// How many events there were, of those that can mean that a document is complete and of others.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Signals {
+    complete: u64,
+    partial: u64,
+}
+
+/// What an event is to us.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Meaning {
+    /// A file may be complete: it was renamed into place, or closed by its writer.
+    Complete,
+    /// Somebody may be at it still.
+    Partial,
+    /// It has nothing to do with our file.
+    Nothing,
+}
+
+impl Watcher {
+    /// A writer that has been quiet for that long and still keeps the file open may be done.
+    const QUIET: Duration = Duration::from_millis(300);
+
+    /// A watcher that does not watch yet.
+    pub(super) fn new(path: &Path) -> Self {
+        let (signals, seen) = watch::channel(Signals::default());
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+            _ => PathBuf::from("."),
+        };
+        Self {
+            folder,
+            file: path.file_name().unwrap_or_default().into(),
+            running: None,
+            signals,
+            seen,
+            handled: 0,
+        }
+    }
+
+    /// Watches the folder that has the name now, if it does not already. Blocks for a moment.
+    ///
+    /// # Errors
+    ///
+    /// When there is no folder, or the system has no watches left.
+    pub(super) fn renew(&mut self) -> Result<(), notify::Error> {
+        let identity = match self.identity() {
+            Ok(identity) => identity,
+            Err(error) => {
+                self.running = None;
+                return Err(notify::Error::io(error));
+            }
+        };
+        if let Some(running) = &self.running
+            && running.identity == identity
+        {
+            return Ok(());
+        }
+        self.running = None;
+        let signals = self.signals.clone();
+        let file = self.file.clone();
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let meaning = event.map_or(Meaning::Partial, |event| meaning(&event, &file));
+            signals.send_if_modified(|signals| signals.count(meaning));
+        })?;
+        watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+        self.running = Some(Running {
+            identity,
+            _watcher: watcher,
+        });
+        Ok(())
+    }
+
+    fn identity(&self) -> io::Result<(u64, u64)> {
+        let folder = std::fs::metadata(&self.folder)?;
+        Ok((folder.dev(), folder.ino()))
+    }
+
+    /// Waits until something has changed and whoever changed it seems to be done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe, except that a wait for quiet begins with the next event.
+    pub(super) async fn changed(&mut self) {
+        // We hold a sender, so this does not fail.
+        let _ = self.seen.changed().await;
+        loop {
+            let complete = self.seen.borrow_and_update().complete;
+            if complete != self.handled {
+                self.handled = complete;
+                return;
+            }
+            if timeout(Self::QUIET, self.seen.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Signals {
+    /// Whether it counted.
+    fn count(&mut self, meaning: Meaning) -> bool {
+        match meaning {
+            Meaning::Complete => self.complete = self.complete.wrapping_add(1),
+            Meaning::Partial => self.partial = self.partial.wrapping_add(1),
+            Meaning::Nothing => return false,
+        }
+        true
+    }
+}
+
+/// Names that come and go matter whatever they are, because ours may be reached through a link
+/// beside it. Writing matters in our file only: logs may grow in the same folder.
+fn meaning(event: &Event, file: &OsString) -> Meaning {
+    let ours = event.paths.is_empty()
+        || event
+            .paths
+            .iter()
+            .any(|path| path.file_name() == Some(file.as_os_str()));
+    match event.kind {
+        EventKind::Modify(ModifyKind::Name(_)) => Meaning::Complete,
+        EventKind::Create(_) | EventKind::Remove(_) => Meaning::Partial,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) if ours => Meaning::Complete,
+        // Reading is what we do ourselves.
+        EventKind::Access(_) => Meaning::Nothing,
+        _ if ours => Meaning::Partial,
+        _ => Meaning::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, MetadataKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn events_mean_what_they_can_do_to_our_file() {
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let touched = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let read = EventKind::Access(AccessKind::Close(AccessMode::Read));
+        let opened = EventKind::Access(AccessKind::Open(AccessMode::Any));
+        let (complete, partial, nothing) = (Meaning::Complete, Meaning::Partial, Meaning::Nothing);
+        for (kind, of_ours, of_others) in [
+            (renamed, complete, complete),
+            (closed, complete, nothing),
+            (written, partial, nothing),
+            (touched, partial, nothing),
+            (EventKind::Create(CreateKind::File), partial, partial),
+            (EventKind::Remove(RemoveKind::File), partial, partial),
+            (read, nothing, nothing),
+            (opened, nothing, nothing),
+        ] {
+            let of = |name: &str| {
+                let event = Event::new(kind).add_path(Path::new("/folder").join(name));
+                meaning(&event, &"json".into())
+            };
+            assert_eq!((of("json"), of("log")), (of_ours, of_others), "{kind:?}");
+        }
+        // The queue of the system ran over, and anything may have happened.
+        assert_eq!(
+            meaning(&Event::new(EventKind::Other), &"json".into()),
+            partial
+        );
+    }
+}
