@@ -72,9 +72,10 @@ impl Csv {
     }
 
     pub(super) fn finish(self) -> Result<Document, ReadError> {
-        if !self.carry.trim_ascii().is_empty() {
-            if self.layout.is_none() && layout(&self.carry).is_none() {
-                return Err(unreadable(&self.carry));
+        let carry = self.carry.trim_ascii();
+        if !carry.is_empty() {
+            if self.layout.is_none() && layout(carry).is_none() {
+                return Err(unreadable(carry));
             }
             return Err(ReadError::CutShort { at: self.at });
         }
@@ -96,16 +97,17 @@ impl Csv {
             && part.len() < octets.len()
         {
             self.carry.extend_from_slice(part);
-            if self.layout.is_none() {
-                return Err(unreadable(&self.carry));
-            }
-            return Err(self.too_long());
+            return Err(self.too_long(&self.carry));
         }
         self.carry.extend_from_slice(octets);
         Ok(())
     }
 
-    const fn too_long(&self) -> ReadError {
+    /// A first line that is too long is more likely no CSV at all.
+    fn too_long(&self, line: &[u8]) -> ReadError {
+        if self.layout.is_none() {
+            return unreadable(line.trim_ascii());
+        }
         ReadError::TooLong {
             at: self.at,
             limit: self.limits.token_octets,
@@ -114,7 +116,7 @@ impl Csv {
 
     fn line(&mut self, line: &[u8]) -> Result<(), ReadError> {
         if line.len() > self.limits.token_octets {
-            return Err(self.too_long());
+            return Err(self.too_long(line));
         }
         let text = line.trim_ascii();
         // Comments stand in none of the known exports, but in lists that people keep by hand.

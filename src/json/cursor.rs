@@ -121,6 +121,12 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// Leaves the object whose closing brace was passed.
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
     /// The name of the next member of the object that was entered, its value being next; `None`
     /// past the closing brace.
     #[inline]
@@ -128,7 +134,7 @@ impl<'a> Cursor<'a> {
         let mut next = self.peek()?;
         if next == b'}' {
             self.pass();
-            self.depth -= 1;
+            self.leave();
             return Ok(None);
         }
         if !*first {
@@ -153,7 +159,7 @@ impl<'a> Cursor<'a> {
         let next = self.peek()?;
         if next == b']' {
             self.pass();
-            self.depth -= 1;
+            self.leave();
             return Ok(false);
         }
         if !*first {
@@ -206,6 +212,36 @@ impl<'a> Cursor<'a> {
             Some(_) => Err(self.expected("a value")),
             None => Err(Stop::Incomplete),
         }
+    }
+
+    /// The number that is next, when it is nothing but a few digits; else nothing happens, and
+    /// [`value`](Self::value) has to tell.
+    #[inline]
+    pub(super) fn short_number(&mut self) -> Option<u64> {
+        let mut rest = self.rest;
+        let mut number = 0;
+        let mut digits = 0;
+        if let Some((word, tail)) = rest.split_first_chunk::<8>()
+            && let Some(eight) = eight_digits(u64::from_le_bytes(*word))
+        {
+            number = eight;
+            digits = 8;
+            rest = tail;
+        }
+        while let [digit @ b'0'..=b'9', tail @ ..] = rest {
+            number = number * 10 + u64::from(digit - b'0');
+            digits += 1;
+            rest = tail;
+            if digits > 18 {
+                return None;
+            }
+        }
+        let starts = matches!(self.rest, [b'1'..=b'9', ..]);
+        let ends = matches!(rest, [b',' | b' ' | b'}' | b']' | b'\n' | b'\r', ..]);
+        (starts && ends).then(|| {
+            self.rest = rest;
+            number
+        })
     }
 
     #[inline]
@@ -425,6 +461,22 @@ const fn special_octets(word: u64) -> u64 {
         | (word.wrapping_sub(ONES * 0x20) & !word)
         | word;
     marks & TOPS
+}
+
+/// The number that eight octets are, when all of them are digits.
+#[inline]
+const fn eight_digits(word: u64) -> Option<u64> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let high_halves = word & (ONES * 0xf0);
+    let past_nine = word.wrapping_add(ONES * 6) & (ONES * 0xf0);
+    if high_halves | (past_nine >> 4) != ONES * 0x33 {
+        return None;
+    }
+    // Neighbours are joined: digits to pairs, pairs to fours, fours to eight.
+    let pairs = (word & (ONES * 0x0f)).wrapping_mul((10 << 8) + 1) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul((100 << 16) + 1) >> 16;
+    let eight = (fours & 0x0000_ffff_0000_ffff).wrapping_mul((10_000 << 32) + 1) >> 32;
+    Some(eight)
 }
 
 /// A text whose escapes were checked, without them.

@@ -8,6 +8,7 @@ use super::document::{Dialect, Document, Metadata, RowPlace};
 use super::error::{ReadError, RowError};
 use super::limits::Limits;
 use super::row::{self, Row, RowKind};
+use super::shape::Shape;
 use super::sink::Sink;
 use super::value;
 
@@ -17,6 +18,7 @@ pub(super) struct Machine {
     sink: Sink,
     metadata: Metadata,
     marks: Marks,
+    shape: Shape,
     /// The objects and lists that are open.
     open: Vec<Scope>,
     next: Next,
@@ -124,6 +126,7 @@ impl Machine {
             sink: Sink::new(limits),
             metadata: Metadata::default(),
             marks: Marks::default(),
+            shape: Shape::default(),
             open: Vec::new(),
             next: Next::Value,
             member: Member::Other,
@@ -289,8 +292,9 @@ impl Machine {
         let (kind, providers) = (list.kind(), self.limits.providers);
         let depth = self.open.len();
         let octets = self.limits.row_octets;
+        let shape = &mut self.shape;
         let row = within(cursor, depth, self.limits.depth, octets, |cursor| {
-            row::read(cursor, kind, providers)
+            row::read(cursor, kind, shape, providers)
         })?;
         let Row { payload, remarks } = row;
         self.marks.sources |= remarks.names_sources;

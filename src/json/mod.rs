@@ -20,6 +20,7 @@ mod cursor;
 mod machine;
 mod prefix;
 mod row;
+mod shape;
 mod sink;
 mod value;
 

@@ -14,13 +14,22 @@ impl Prefix {
     /// Reads `192.0.2.0/24` or `2001:db8::/32`: addresses as [`std::net`] reads them, lengths
     /// without leading zeros.
     pub(super) fn from_ascii(text: &[u8]) -> Option<Self> {
+        let (prefix, rest) = Self::scan(text)?;
+        rest.is_empty().then_some(prefix)
+    }
+
+    /// Reads a prefix at the beginning of a text, and returns what stands behind it.
+    #[inline]
+    pub(super) fn scan(text: &[u8]) -> Option<(Self, &[u8])> {
         let mut scan = Scan { rest: text };
-        if let Some(address) = scan.v4() {
-            return Some(Self::V4(address, scan.length()?));
-        }
-        scan.rest = text;
-        let address = scan.v6()?;
-        Some(Self::V6(address, scan.length()?))
+        let prefix = if let Some(address) = scan.v4() {
+            Self::V4(address, scan.length()?)
+        } else {
+            scan.rest = text;
+            let address = scan.v6()?;
+            Self::V6(address, scan.length()?)
+        };
+        Some((prefix, scan.rest))
     }
 
     /// Reads an address and its length from two texts.
@@ -61,6 +70,7 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    #[inline]
     fn v4(&mut self) -> Option<u32> {
         let mut address = u32::from(self.octet()?);
         for _ in 0..3 {
@@ -147,6 +157,7 @@ impl Scan<'_> {
     }
 
     /// One to three digits up to 255 without leading zeros.
+    #[inline]
     fn octet(&mut self) -> Option<u8> {
         let (&first, mut rest) = self.rest.split_first()?;
         if !first.is_ascii_digit() {
@@ -164,12 +175,14 @@ impl Scan<'_> {
         u8::try_from(value).ok()
     }
 
-    /// A slash and a length that end the text.
+    /// A slash and a length.
+    #[inline]
     fn length(&mut self) -> Option<u8> {
         self.take(b'/')?;
-        number(self.rest)
+        self.octet()
     }
 
+    #[inline]
     fn take(&mut self, octet: u8) -> Option<()> {
         let (first, rest) = self.rest.split_first()?;
         (*first == octet).then(|| self.rest = rest)

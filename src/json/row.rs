@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use super::cursor::{Cursor, Stop, Value};
 use super::error::RowError;
+use super::prefix::Prefix;
+use super::shape::{Field, Shape};
 use super::sink::{About, Payload, Sink};
 use super::value;
 use crate::payload::{Asn, Aspa, RouterKey, UnixTime};
@@ -30,12 +32,13 @@ pub(super) struct Row<'a> {
 pub(super) fn read<'a>(
     cursor: &mut Cursor<'a>,
     kind: RowKind,
+    shape: &mut Shape,
     max_providers: usize,
 ) -> Result<Row<'a>, Stop> {
     match kind {
-        RowKind::Vrp => vrp(cursor),
-        RowKind::RouterKey => router_key(cursor),
-        RowKind::Aspa => aspa(cursor, max_providers),
+        RowKind::Vrp => vrp(cursor, shape),
+        RowKind::RouterKey => router_key(cursor, shape),
+        RowKind::Aspa => aspa(cursor, shape, max_providers),
     }
 }
 
@@ -55,6 +58,28 @@ impl From<Stop> for Halt {
     fn from(stop: Stop) -> Self {
         Self::Stop(stop)
     }
+}
+
+/// Reads the row that is next, with `take` for each of its members; says which value was the
+/// first bad one.
+#[inline]
+fn fields<'a>(
+    cursor: &mut Cursor<'a>,
+    shape: &mut Shape,
+    mut take: impl FnMut(Field, &mut Cursor<'a>) -> Result<(), Halt>,
+) -> Result<Result<(), RowError>, Stop> {
+    let mut outcome = Ok(());
+    let mut place = 0;
+    cursor.enter()?;
+    while let Some(field) = shape.field(place, cursor)? {
+        place += 1;
+        match take(field, cursor) {
+            Ok(()) => {}
+            Err(Halt::Bad(reason)) => outcome = outcome.and(Err(reason)),
+            Err(Halt::Stop(stop)) => return Err(stop),
+        }
+    }
+    Ok(outcome)
 }
 
 /// Reads the object that is next, with `take` for each of its members; says which value was the
@@ -78,15 +103,15 @@ fn members<'a>(
 }
 
 #[inline]
-fn vrp<'a>(cursor: &mut Cursor<'a>) -> Result<Row<'a>, Stop> {
+fn vrp<'a>(cursor: &mut Cursor<'a>, shape: &mut Shape) -> Result<Row<'a>, Stop> {
     let mut remarks = Remarks::default();
     let (mut asn, mut prefix, mut max_len) = (None, None, None);
-    let outcome = members(cursor, |name, cursor| {
-        match name {
-            b"asn" => asn = value::asn(&cursor.value()?)?,
-            b"prefix" => prefix = value::prefix(&cursor.value()?)?,
-            b"maxLength" | b"length" => max_len = value::max_len(&cursor.value()?)?,
-            _ => remarks.take(name, cursor)?,
+    let outcome = fields(cursor, shape, |field, cursor| {
+        match field {
+            Field::Asn => asn = read_asn(cursor)?,
+            Field::Prefix => prefix = read_prefix(cursor)?,
+            Field::MaxLen => max_len = value::max_len(&number_or_value(cursor)?)?,
+            _ => remarks.take(field, cursor)?,
         }
         Ok(())
     })?;
@@ -99,19 +124,19 @@ fn vrp<'a>(cursor: &mut Cursor<'a>) -> Result<Row<'a>, Stop> {
     Ok(Row { payload, remarks })
 }
 
-fn router_key<'a>(cursor: &mut Cursor<'a>) -> Result<Row<'a>, Stop> {
+fn router_key<'a>(cursor: &mut Cursor<'a>, shape: &mut Shape) -> Result<Row<'a>, Stop> {
     let mut remarks = Remarks::default();
     let (mut asn, mut ski, mut key) = (None, None, None);
-    let outcome = members(cursor, |name, cursor| {
-        match name {
-            b"asn" => asn = value::asn(&cursor.value()?)?,
-            b"ski" | b"SKI" => {
+    let outcome = fields(cursor, shape, |field, cursor| {
+        match field {
+            Field::Asn => asn = read_asn(cursor)?,
+            Field::Ski => {
                 ski = text(cursor, RowError::Ski, value::ski)?;
             }
-            b"pubkey" | b"routerPublicKey" | b"spki" => {
+            Field::Key => {
                 key = text(cursor, RowError::Base64, value::key)?;
             }
-            _ => remarks.take(name, cursor)?,
+            _ => remarks.take(field, cursor)?,
         }
         Ok(())
     })?;
@@ -125,14 +150,18 @@ fn router_key<'a>(cursor: &mut Cursor<'a>) -> Result<Row<'a>, Stop> {
     Ok(Row { payload, remarks })
 }
 
-fn aspa<'a>(cursor: &mut Cursor<'a>, max_providers: usize) -> Result<Row<'a>, Stop> {
+fn aspa<'a>(
+    cursor: &mut Cursor<'a>,
+    shape: &mut Shape,
+    max_providers: usize,
+) -> Result<Row<'a>, Stop> {
     let mut remarks = Remarks::default();
     let (mut customer, mut providers) = (None, None);
-    let outcome = members(cursor, |name, cursor| {
-        match name {
-            b"customer_asid" | b"customer" => customer = value::asn(&cursor.value()?)?,
-            b"providers" => providers = read_providers(cursor, max_providers)?,
-            _ => remarks.take(name, cursor)?,
+    let outcome = fields(cursor, shape, |field, cursor| {
+        match field {
+            Field::Customer => customer = read_asn(cursor)?,
+            Field::Providers => providers = read_providers(cursor, max_providers)?,
+            _ => remarks.take(field, cursor)?,
         }
         Ok(())
     })?;
@@ -143,6 +172,31 @@ fn aspa<'a>(cursor: &mut Cursor<'a>, max_providers: usize) -> Result<Row<'a>, St
         Ok(Payload::Aspa(aspa))
     });
     Ok(Row { payload, remarks })
+}
+
+#[inline]
+fn read_asn(cursor: &mut Cursor<'_>) -> Result<Option<Asn>, Halt> {
+    Ok(value::asn(&number_or_value(cursor)?)?)
+}
+
+#[inline]
+fn number_or_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>, Stop> {
+    match cursor.short_number() {
+        Some(number) => Ok(Value::Number(Some(number))),
+        None => cursor.value(),
+    }
+}
+
+#[inline]
+fn read_prefix(cursor: &mut Cursor<'_>) -> Result<Option<Prefix>, Halt> {
+    // Where a good prefix ends the text ends, so that it need not be searched for.
+    if let [b'"', body @ ..] = cursor.rest()
+        && let Some((prefix, [b'"', rest @ ..])) = Prefix::scan(body)
+    {
+        cursor.pass_all(cursor.rest().len() - rest.len());
+        return Ok(Some(prefix));
+    }
+    Ok(value::prefix(&cursor.value()?)?)
 }
 
 /// The list of providers that is next, `None` for null.
@@ -158,7 +212,7 @@ fn read_providers(cursor: &mut Cursor<'_>, limit: usize) -> Result<Option<Vec<As
     let mut first = true;
     cursor.enter()?;
     while cursor.element(&mut first)? {
-        match value::asn(&cursor.value()?) {
+        match value::asn(&number_or_value(cursor)?) {
             Ok(Some(provider)) if providers.len() < limit => providers.push(provider),
             Ok(_) => outcome = outcome.and(Err(RowError::Providers)),
             Err(reason) => outcome = outcome.and(Err(reason)),
@@ -201,11 +255,11 @@ impl<'a> Remarks<'a> {
     }
 
     #[inline]
-    fn take(&mut self, name: &[u8], cursor: &mut Cursor<'a>) -> Result<(), Halt> {
-        match name {
-            b"ta" | b"trustAnchor" => self.trust_anchor = trust_anchor(cursor.value()?)?,
-            b"expires" => self.expires = value::time(&cursor.value()?)?,
-            b"source" if cursor.peek()? == b'[' => self.take_sources(cursor)?,
+    fn take(&mut self, field: Field, cursor: &mut Cursor<'a>) -> Result<(), Halt> {
+        match field {
+            Field::TrustAnchor => self.trust_anchor = trust_anchor(cursor.value()?)?,
+            Field::Expires => self.expires = value::time(&number_or_value(cursor)?)?,
+            Field::Source if cursor.peek()? == b'[' => self.take_sources(cursor)?,
             _ => {
                 cursor.value()?;
             }

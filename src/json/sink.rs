@@ -98,11 +98,17 @@ impl Sink {
     }
 }
 
-/// The names that came last: neighbouring rows share theirs, and a comparison costs less than a
-/// hash.
+/// The names that came first: there are hardly others, and a comparison costs less than a hash.
 #[derive(Debug, Default)]
 struct Names {
-    recent: Vec<(Box<[u8]>, TrustAnchorId)>,
+    known: Vec<Name>,
+}
+
+#[derive(Debug)]
+struct Name {
+    name: Box<[u8]>,
+    head: u64,
+    id: TrustAnchorId,
 }
 
 impl Names {
@@ -114,8 +120,14 @@ impl Names {
         if name.is_empty() {
             return TrustAnchorId::default();
         }
-        match self.recent.iter().find(|(known, _)| **known == *name) {
-            Some((_, id)) => *id,
+        let head = head(name);
+        let same = |known: &&Name| {
+            known.head == head
+                && known.name.len() == name.len()
+                && (name.len() <= 8 || *known.name == *name)
+        };
+        match self.known.iter().find(same) {
+            Some(known) => known.id,
             None => self.unknown(name, builder),
         }
     }
@@ -127,9 +139,25 @@ impl Names {
             Ok("N/A") | Err(_) => TrustAnchorId::default(),
             Ok(name) => builder.trust_anchor(name),
         };
-        if self.recent.len() < Self::KEPT {
-            self.recent.push((name.into(), id));
+        if self.known.len() < Self::KEPT {
+            self.known.push(Name {
+                name: name.into(),
+                head: head(name),
+                id,
+            });
         }
         id
+    }
+}
+
+/// The first eight octets as a number.
+#[inline]
+fn head(name: &[u8]) -> u64 {
+    match name.first_chunk() {
+        Some(head) => u64::from_le_bytes(*head),
+        None => name
+            .iter()
+            .rev()
+            .fold(0, |head, octet| (head << 8) | u64::from(*octet)),
     }
 }

@@ -46,6 +46,13 @@ fn outcome(result: Result<Document, ReadError>) -> Result<Document, String> {
     result.map_err(|error| error.to_string())
 }
 
+/// Both the same document, or refused with the same words.
+#[track_caller]
+fn assert_same(found: &Result<Document, String>, due: &Result<Document, String>, what: &str) {
+    let (left, right) = (found.as_ref().err(), due.as_ref().err());
+    assert!(found == due, "{what}: {left:?} is not {right:?}");
+}
+
 fn unpacked(path: &Path) -> Vec<u8> {
     let octets = fs::read(path).unwrap();
     if path.extension().is_some_and(|extension| extension == "xz") {
