@@ -188,71 +188,70 @@ pub enum EndpointError {
     Password,
     /// There are spaces or control characters in a URL.
     SpaceInUrl,
+    /// There is no host before the first slash of a URL, but a user or password behind it.
+    Unescaped,
 }
 
 impl std::error::Error for EndpointError {}
 
-impl fmt::Display for EndpointError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl EndpointError {
+    fn fault(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str(
-                "an endpoint cannot be empty; write tcp://cache.example:323, \
-                 https://validator.example/json or a path",
-            ),
+            Self::Empty => f.write_str("an endpoint cannot be empty"),
             Self::Nul => f.write_str("an endpoint cannot contain a NUL character"),
-            Self::UnknownScheme { scheme } => write!(
-                f,
-                "unknown scheme {scheme:?}; write tcp://cache.example:323, tls://cache.example:324, \
-                 ssh://user@cache.example:22, https://validator.example/json, \
-                 feed+https://leader.example/feed/ or a path"
-            ),
-            Self::NoScheme { suggestion } => write!(
-                f,
-                "a host needs its scheme; write tcp://{suggestion}, or ./ before the name of a file"
-            ),
-            Self::NoHost => f.write_str("the host is missing; write tcp://cache.example:323"),
-            Self::BadHost { host } => write!(
-                f,
-                "{host:?} is neither a host name nor an address; \
-                 write tcp://cache.example:323 or tcp://[2001:db8::1]:323"
-            ),
+            Self::UnknownScheme { scheme } => write!(f, "unknown scheme {scheme:?}"),
+            Self::NoScheme { .. } => {
+                f.write_str("a host needs its scheme, and a file with such a name ./ before it")
+            }
+            Self::NoHost => f.write_str("the host is missing"),
+            Self::BadHost { host } => {
+                write!(f, "{host:?} is neither a host name nor an address")
+            }
             Self::BareIpv6 { host } => write!(
                 f,
-                "{host:?} has several colons; an IPv6 address stands in brackets: \
-                 tcp://[2001:db8::1]:323"
+                "{host:?} has several colons, and an IPv6 address stands in brackets"
             ),
-            Self::BadPort { port } => write!(
-                f,
-                "{port:?} is no port from 0 to 65535; write tcp://cache.example:323"
-            ),
-            Self::Path { scheme } => write!(
-                f,
-                "nothing can follow the port; write {scheme}://cache.example:{}",
-                example_port(scheme)
-            ),
-            Self::User { scheme } => write!(
-                f,
-                "{scheme} knows no users; write {scheme}://cache.example:{}",
-                example_port(scheme)
-            ),
-            Self::NoUser => f.write_str("ssh needs a user; write ssh://user@cache.example:22"),
-            Self::Password => f.write_str(
-                "a password cannot stand here, it belongs in a file; \
-                 write ssh://user@cache.example:22",
-            ),
-            Self::SpaceInUrl => f.write_str(
-                "a url cannot contain spaces or control characters, write them as %20; \
-                 for example https://validator.example/json",
+            Self::BadPort { port } => write!(f, "{port:?} is no port from 0 to 65535"),
+            Self::Path { .. } => f.write_str("nothing can follow the port"),
+            Self::User { scheme } => write!(f, "{scheme} knows no users"),
+            Self::NoUser => f.write_str("ssh needs a user"),
+            Self::Password => f.write_str("a password cannot stand here, it belongs in a file"),
+            Self::SpaceInUrl => {
+                f.write_str("a url cannot contain spaces or control characters, a space is %20")
+            }
+            Self::Unescaped => f.write_str(
+                "a user or password needs its special characters escaped, a slash as %2F",
             ),
         }
     }
+
+    fn example(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoScheme { suggestion } => return write!(f, "tcp://{suggestion}"),
+            Self::UnknownScheme { .. } => {
+                "tcp://cache.example:323, tls://cache.example:324, ssh://user@cache.example:22, \
+                 https://validator.example/json, feed+https://leader.example/feed/ or a path"
+            }
+            Self::Path { scheme: "tls" } | Self::User { scheme: "tls" } => {
+                "tls://cache.example:324"
+            }
+            Self::Path { scheme: "ssh" } | Self::NoUser | Self::Password => {
+                "ssh://user@cache.example:22"
+            }
+            Self::BareIpv6 { .. } => "tcp://[2001:db8::1]:323",
+            Self::SpaceInUrl => "https://validator.example/a%20b",
+            Self::Unescaped => "https://user:pass%2Fword@validator.example/json",
+            _ => "tcp://cache.example:323",
+        })
+    }
 }
 
-fn example_port(scheme: &str) -> u16 {
-    match scheme {
-        "tls" => Endpoint::TLS_PORT,
-        "ssh" => Endpoint::SSH_PORT,
-        _ => Endpoint::TCP_PORT,
+impl fmt::Display for EndpointError {
+    /// What is wrong, and what would be right.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fault(f)?;
+        f.write_str("; write ")?;
+        self.example(f)
     }
 }
 

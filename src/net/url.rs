@@ -55,7 +55,14 @@ impl Url {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
-        HostPort::parse(host, default_port)?;
+        HostPort::parse(host, default_port).map_err(|error| {
+            if user.is_none() && rest.contains('@') {
+                // What looks like a port or a path may be a part of a password.
+                EndpointError::Unescaped
+            } else {
+                error
+            }
+        })?;
         let start = text.len() - rest.len();
         Ok(Self {
             text: text.into(),
@@ -134,6 +141,7 @@ mod tests {
             "https://validator.example/a b",
             "https://validator.example:x/",
             "https://me:secret@",
+            "https://me:secret/part@validator.example/",
         ] {
             let error = Url::parse(text).unwrap_err().to_string();
             assert!(!error.contains("secret"), "{error}");

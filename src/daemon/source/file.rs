@@ -1,7 +1,7 @@
 //! Documents in files.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufReader};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -261,7 +261,7 @@ impl Job {
     fn read(&self) -> io::Result<Finding> {
         let file = File::open(&self.path)?;
         let stamp = Stamp::from(&file.metadata()?);
-        let result = intake::read(BufReader::new(&file), &self.limits, &self.lease);
+        let result = intake::read(&file, &self.limits, &self.lease);
         let error = match result {
             Ok(document) => return Ok(Finding::Document(stamp, Box::new(document))),
             Err(intake::Failure::Input(error)) => return Err(error),
@@ -277,5 +277,37 @@ impl Job {
     fn nothing(self, error: io::Error) -> Finding {
         let path = self.path;
         Finding::Nothing(SourceError::File { path, error })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn torn() -> Finding {
+        Finding::Torn(SourceError::Reader)
+    }
+
+    #[test]
+    fn a_file_that_is_being_written_is_an_error_only_after_long() {
+        let mut known = Known::default();
+        for _ in 0..TORN_IN_A_ROW {
+            assert!(known.learn(torn(), Occasion::Event).is_none());
+            assert_eq!(known.retry(), Some(TORN_WAIT));
+        }
+        assert!(known.learn(torn(), Occasion::Event).is_some());
+        assert_eq!(known.retry(), None);
+    }
+
+    #[test]
+    fn a_torn_read_in_between_begins_anew() {
+        let mut known = Known::default();
+        assert!(known.learn(torn(), Occasion::Event).is_none());
+        let missing = || Finding::Nothing(SourceError::Reader);
+        assert!(known.learn(missing(), Occasion::Event).is_some());
+        assert_eq!(known.torn, 0);
+        // Said once, however much happens in the folder; and again when it is time.
+        assert!(known.learn(missing(), Occasion::Event).is_none());
+        assert!(known.learn(missing(), Occasion::Schedule).is_some());
     }
 }

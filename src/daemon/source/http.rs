@@ -1,6 +1,5 @@
 //! Documents on the web.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{
@@ -45,7 +44,7 @@ const USER_AGENT: &str = concat!("rutter/", env!("CARGO_PKG_VERSION"));
 /// JSON rather than CSV, which has no metadata, and anything else rather than an error.
 const ACCEPTED: &str = "application/json, text/csv;q=0.5, */*;q=0.1";
 
-/// What [`json::read`](crate::json::read) finds out by itself and servers are likely to have.
+/// What [`decompress`](crate::json::decompress) finds out by itself and servers are likely to have.
 const ENCODINGS: &str = "gzip, zstd";
 
 /// Asks for one URL, and remembers what it got.
@@ -60,14 +59,15 @@ struct Fetcher<'s> {
 
 impl Fetcher<'_> {
     async fn fetch_in_time(&mut self) -> Result<Content, SourceError> {
+        let client = self.client().await?;
         let limit = self.source.total_timeout;
         let url = self.url;
-        let fetched = timeout(limit, self.fetch()).await;
+        let fetched = timeout(limit, self.fetch(&client)).await;
         fetched.unwrap_or_else(|_| Err(timed_out(url, Phase::Total, limit)))
     }
 
-    async fn fetch(&mut self) -> Result<Content, SourceError> {
-        let request = self.client()?.get(self.url.with_credentials());
+    async fn fetch(&mut self, client: &Client) -> Result<Content, SourceError> {
+        let request = client.get(self.url.with_credentials());
         let response = self.ask(request).await?;
         match response.status() {
             StatusCode::OK => {}
@@ -88,11 +88,15 @@ impl Fetcher<'_> {
         Ok(Content::Document(Box::new(document)))
     }
 
-    fn client(&mut self) -> Result<Client, SourceError> {
+    /// It reads the certificates of the system, which takes a while.
+    async fn client(&mut self) -> Result<Client, SourceError> {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let client = client(self.source, self.url)?;
+        let source = self.source.clone();
+        let url = self.url.clone();
+        let made = spawn_blocking(move || client(&source, &url)).await;
+        let client = made.map_err(|_| SourceError::Reader)??;
         Ok(self.client.insert(client).clone())
     }
 
@@ -179,16 +183,16 @@ fn validators(answer: &HeaderMap) -> HeaderMap {
 
 fn client(source: &Source, url: &Url) -> Result<Client, SourceError> {
     install_provider();
-    let refused = |error: Box<dyn Error + Send + Sync>| SourceError::Client { error };
     let secure = url.is_secure();
-    match builder(source).and_then(|builder| builder.https_only(secure).build()) {
-        Ok(client) => Ok(client),
+    let built = builder(source).and_then(|builder| builder.https_only(secure).build());
+    let built = match built {
         // A machine without certificates, as small containers are, can do without TLS.
-        Err(_) if !secure => builder(source)
-            .and_then(|builder| builder.tls_certs_only([]).build())
-            .map_err(|error| refused(error.into())),
-        Err(error) => Err(refused(error.into())),
-    }
+        Err(_) if !secure => builder(source).and_then(|builder| builder.tls_certs_only([]).build()),
+        built => built,
+    };
+    built.map_err(|error| SourceError::Client {
+        error: error.into(),
+    })
 }
 
 fn builder(source: &Source) -> Result<ClientBuilder, reqwest::Error> {

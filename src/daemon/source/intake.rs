@@ -55,7 +55,7 @@ pub(super) fn read(
         state: State::Open,
         lease,
     };
-    let result = json::read(&mut intake, limits);
+    let result = json::decompress::read(&mut intake, limits);
     match (result, intake.state) {
         (Ok(document), _) => Ok(document),
         (Err(_), State::Overrun) => Err(Failure::TooLarge {

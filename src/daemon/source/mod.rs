@@ -98,7 +98,7 @@ impl Source {
         })
     }
 
-    /// Where its documents are; the default intervals and limits are those of its kind.
+    /// Where its documents are.
     pub fn endpoint(&self) -> Endpoint {
         match &self.origin {
             Origin::File(path) => Endpoint::File(path.clone()),

@@ -128,8 +128,8 @@ async fn a_source_stops_whatever_it_is_doing() {
     running.stop().await;
 
     let server = server::Server::start(|_| server::Reply::ok(&document(1))).await;
-    let Running { updates, task, .. } = start(server.source());
+    let running = start(server.source());
     server.requests(2).await;
-    drop(updates);
-    timeout(PATIENCE, task).await.unwrap().unwrap();
+    drop(running.updates);
+    timeout(PATIENCE, running.task).await.unwrap().unwrap();
 }

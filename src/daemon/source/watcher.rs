@@ -161,3 +161,42 @@ fn meaning(event: &Event, file: &OsString) -> Meaning {
         _ => Meaning::Nothing,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, MetadataKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn events_mean_what_they_can_do_to_our_file() {
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let touched = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        let read = EventKind::Access(AccessKind::Close(AccessMode::Read));
+        let opened = EventKind::Access(AccessKind::Open(AccessMode::Any));
+        let (complete, partial, nothing) = (Meaning::Complete, Meaning::Partial, Meaning::Nothing);
+        for (kind, of_ours, of_others) in [
+            (renamed, complete, complete),
+            (closed, complete, nothing),
+            (written, partial, nothing),
+            (touched, partial, nothing),
+            (EventKind::Create(CreateKind::File), partial, partial),
+            (EventKind::Remove(RemoveKind::File), partial, partial),
+            (read, nothing, nothing),
+            (opened, nothing, nothing),
+        ] {
+            let of = |name: &str| {
+                let event = Event::new(kind).add_path(Path::new("/folder").join(name));
+                meaning(&event, &"json".into())
+            };
+            assert_eq!((of("json"), of("log")), (of_ours, of_others), "{kind:?}");
+        }
+        // The queue of the system ran over, and anything may have happened.
+        assert_eq!(
+            meaning(&Event::new(EventKind::Other), &"json".into()),
+            partial
+        );
+    }
+}

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::super::{Proxy, Source};
 
@@ -59,9 +60,14 @@ impl Server {
         let (sender, heads) = watch::channel(Vec::new());
         let task = tokio::spawn(async move {
             let mut held = Vec::new();
-            for request in 1.. {
+            let mut request = 0;
+            loop {
                 let (mut socket, _) = listener.accept().await.unwrap();
-                let head = head(&mut socket).await;
+                let Some(head) = head(&mut socket).await else {
+                    // The client has given up already.
+                    continue;
+                };
+                request += 1;
                 sender.send_modify(|heads| heads.push(head));
                 let reply = reply(request);
                 // The client may have heard enough.
@@ -89,7 +95,8 @@ impl Server {
     /// The heads of the requests, in lower case, once there are so many.
     pub(super) async fn requests(&self, count: usize) -> Vec<String> {
         let mut heads = self.heads.clone();
-        let heads = heads.wait_for(|heads| heads.len() >= count).await.unwrap();
+        let enough = heads.wait_for(|heads| heads.len() >= count);
+        let heads = timeout(super::PATIENCE, enough).await.unwrap().unwrap();
         heads.clone()
     }
 }
@@ -100,10 +107,10 @@ impl Drop for Server {
     }
 }
 
-async fn head(socket: &mut TcpStream) -> String {
+async fn head(socket: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(socket.read_u8().await.unwrap());
+        head.push(socket.read_u8().await.ok()?);
     }
-    String::from_utf8(head).unwrap().to_ascii_lowercase()
+    Some(String::from_utf8(head).unwrap().to_ascii_lowercase())
 }
