@@ -69,8 +69,8 @@ pub(crate) fn is_root() -> bool {
 
 /// The folder of the shared test data, where there is one.
 pub(crate) fn shared_data() -> Option<PathBuf> {
-    let folder = env::var_os("RUTTER_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+    let folder = env::var_os("RUTTER_SHARED_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,
     );
     folder.is_dir().then_some(folder)
