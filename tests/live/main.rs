@@ -10,11 +10,15 @@
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod octets;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod real;
 #[cfg(test)]
 mod router;
 #[cfg(test)]
