@@ -99,7 +99,7 @@ fn document(payloads: &Payloads) -> Vec<u8> {
 }
 
 /// The parts of a server around one source that asks every few milliseconds, which no setting
-/// allows.
+/// allows. To be started inside a runtime.
 struct Parts {
     address: SocketAddr,
     store: Arc<Store>,
@@ -108,7 +108,7 @@ struct Parts {
 }
 
 impl Parts {
-    async fn start(web: &Web) -> Self {
+    fn start(web: &Web) -> Self {
         let endpoint = format!("http://{}/json", web.address);
         let mut source = Source::new("web", endpoint.parse().unwrap()).unwrap();
         source.refresh = Duration::from_millis(20);
@@ -170,7 +170,7 @@ fn a_document_on_the_web_is_loaded_kept_and_changed() {
     let runtime = Runtime::new().unwrap();
     let (web, parts) = runtime.block_on(async {
         let web = Web::start(("\"a\"", document(&old))).await;
-        let parts = Parts::start(&web).await;
+        let parts = Parts::start(&web);
         (web, parts)
     });
     let mut router = Router::connect(parts.address);
