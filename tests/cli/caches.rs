@@ -228,6 +228,22 @@ fn a_cache_that_refuses_a_version_is_asked_for_a_lower_one() {
 }
 
 #[test]
+fn a_cache_that_closes_after_error_4_is_taken_at_its_word() {
+    for highest in [0, 1] {
+        let (at, count) = cache(move |mut stream| {
+            let answer = match query(&mut stream) {
+                Some(version) if version > highest => report(highest, 4, b"too new"),
+                Some(version) if version == highest => full(version),
+                _ => return,
+            };
+            stream.write_all(&answer).unwrap();
+        });
+        assert_eq!(dump(&at).done(), WHOLE);
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[test]
 fn a_cache_without_a_version_of_ours_is_given_up() {
     for version in [3, 2] {
         let (at, _) = cache(move |stream| say(stream, &report(version, 4, b"newer only")));
