@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
@@ -180,6 +181,66 @@ fn a_file_is_replaced_whole_or_not_at_all() {
     assert_eq!(dump(text(&path)).done(), "");
     assert!(fs::read_to_string(&target).unwrap() == whole);
     assert_eq!(names(folder.path()), ["out.csv", "vrps.json"]);
+
+    let nowhere = folder.path().join("missing/out.csv");
+    let ran = rutter(["dump", text(&path), "--file", text(&nowhere)]);
+    ran.fails_with("missing/out.csv");
+}
+
+#[test]
+fn another_run_to_the_same_file_is_not_in_the_way() {
+    let folder = temp_dir();
+    let path = folder.path().join("vrps.json");
+    Payloads::vrps(300, &mut Prng::new(5)).write_json(&path);
+    let target = folder.path().join("out.json");
+    // Another one that is under way, or a trap: it must not be written to.
+    let other = folder.path().join("out.json.part");
+    let elsewhere = folder.path().join("elsewhere");
+    fs::write(&elsewhere, "precious").unwrap();
+    symlink(&elsewhere, &other).unwrap();
+    assert_eq!(
+        rutter(["dump", text(&path), "--file", text(&target)]).done(),
+        ""
+    );
+    assert!(fs::read_to_string(&target).unwrap().ends_with("}\n"));
+    assert!(fs::read_to_string(&elsewhere).unwrap() == "precious");
+}
+
+#[test]
+fn a_link_stays_a_link() {
+    let folder = temp_dir();
+    let path = folder.path().join("vrps.json");
+    Payloads::vrps(50, &mut Prng::new(6)).write_json(&path);
+    let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+    fs::write(&real, "old").unwrap();
+    symlink(&real, &link).unwrap();
+    assert_eq!(
+        rutter(["dump", text(&path), "--file", text(&link)]).done(),
+        ""
+    );
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&real).unwrap().ends_with("}\n"));
+}
+
+#[test]
+fn a_pipe_is_written_to_and_not_replaced() {
+    let folder = temp_dir();
+    let path = folder.path().join("vrps.json");
+    let payloads = Payloads::vrps(50, &mut Prng::new(7));
+    payloads.write_json(&path);
+    let pipe = folder.path().join("pipe");
+    let made = run(std::process::Command::new("mkfifo").arg(&pipe));
+    assert_eq!(made.code, Some(0));
+    // Both ends, so that neither side waits for the other.
+    let mut reader = File::options().read(true).write(true).open(&pipe).unwrap();
+    assert_eq!(
+        rutter(["dump", text(&path), "--file", text(&pipe)]).done(),
+        ""
+    );
+    assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    let mut first = [0; 12];
+    reader.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"{\"metadata\":");
 }
 
 #[test]
