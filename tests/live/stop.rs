@@ -55,6 +55,26 @@ fn the_drain_limit_ends_what_does_not_end() {
 }
 
 #[test]
+fn a_report_that_is_held_back_does_not_hold_up_a_stop() {
+    let mut cache = Cache::start(&Payloads::vrps(50, &mut Prng::new(7)), &[]);
+    // The last of them are held back for 2, 4, 8 and 16 seconds.
+    let mut routers: Vec<_> = (0..7).map(|_| Router::connect(cache.address())).collect();
+    for router in &mut routers {
+        router.send(&[1, 255, 0, 0, 0, 0, 0, 8]);
+    }
+    routers[0].until_closed();
+    cache.signal(Signal::TERM);
+    let begin = Instant::now();
+    for router in &mut routers {
+        router.until_closed();
+    }
+    drop(routers);
+    assert_eq!(cache.ended(Duration::from_secs(10)).code(), Some(0));
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
 fn a_hang_up_does_not_end_it() {
     let mut cache = Cache::start(&Payloads::vrps(50, &mut Prng::new(3)), &[]);
     let mut router = Router::connect(cache.address());
