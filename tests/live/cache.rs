@@ -37,14 +37,32 @@ impl Cache {
     #[track_caller]
     pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
         let path = source_in(&folder).into_os_string().into_string().unwrap();
-        Self::start_with(folder, &path, "127.0.0.1:0", arguments)
+        Self::start_with(folder, &["--source", &path], "127.0.0.1:0", arguments)
     }
 
-    /// Serves a source on an address.
+    /// Serves what some arguments say, on an address.
     #[track_caller]
     pub(crate) fn start_with(
         folder: tempfile::TempDir,
-        source: &str,
+        source: &[&str],
+        listen: &str,
+        arguments: &[&str],
+    ) -> Self {
+        Self::spawn(folder, source, Stdio::null(), listen, arguments)
+    }
+
+    /// Serves what comes on standard input.
+    #[track_caller]
+    pub(crate) fn start_on_input(input: fs::File) -> Self {
+        let source = &["--source", "-"];
+        Self::spawn(temp_dir(), source, input.into(), "127.0.0.1:0", &[])
+    }
+
+    #[track_caller]
+    fn spawn(
+        folder: tempfile::TempDir,
+        source: &[&str],
+        input: Stdio,
         listen: &str,
         arguments: &[&str],
     ) -> Self {
@@ -52,11 +70,12 @@ impl Cache {
         let output = fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_rutter"))
             .args(["--log", "info,rutter::daemon=debug", "serve"])
-            .args(["--source", source, "--listen", &format!("tcp://{listen}")])
+            .args(source)
+            .args(["--listen", &format!("tcp://{listen}")])
             .args(["--set", "rtr.notify-interval=1s"])
             .args(arguments)
             .env("NO_PROXY", "127.0.0.1")
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()

@@ -211,7 +211,7 @@ fn the_program_loads_from_the_web() {
     let runtime = Runtime::new().unwrap();
     let web = runtime.block_on(Web::start(("\"a\"", document(&payloads))));
     let source = format!("http://{}/json", web.address);
-    let cache = Cache::start_with(temp_dir(), &source, "127.0.0.1:0", &[]);
+    let cache = Cache::start_with(temp_dir(), &["--source", &source], "127.0.0.1:0", &[]);
     let answer = Router::connect(cache.address()).load(2);
     assert!(answer.set() == announced(&payloads, 2));
 }

@@ -1,6 +1,6 @@
 //! What routers and others send, over real TCP.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::cache::Cache;
 use super::router::{
@@ -116,6 +116,7 @@ fn garbage_harms_nobody() {
     let mut witness = Router::connect(cache.address());
     let has = witness.load(1).has;
     let mut random = Prng::new(6);
+    let begin = Instant::now();
     for (a, b) in (10..13).flat_map(|a| (1..=80).map(move |b| (a, b))) {
         let mut router = Router::connect_from(a, b, cache.address());
         let length = usize::try_from(1 + random.below(60)).unwrap();
@@ -133,6 +134,9 @@ fn garbage_harms_nobody() {
         router.until_gone();
     }
     assert!(cache.is_running());
+    // Nor does it fill the log: twenty lines at once, then one a second.
+    let most = 20 + usize::try_from(begin.elapsed().as_secs()).unwrap() + 1;
+    assert!(cache.said(&["INFO", "session ended"]) + cache.said(&["WARN", "report"]) <= most);
     assert!(witness.update(has).payload.is_empty());
     assert!(Router::connect(cache.address()).load(2).set() == announced(&payloads, 2));
 }
@@ -153,6 +157,17 @@ fn queries_may_come_octet_by_octet() {
         router.send(&[last]);
         query = router.answer().has.query().to_vec();
     }
+}
+
+#[test]
+fn a_router_that_ends_its_output_still_gets_its_answer() {
+    let payloads = Payloads::vrps(30_000, &mut Prng::new(10));
+    let cache = Cache::start(&payloads, &[]);
+    let mut router = Router::connect_narrow(cache.address());
+    router.send(&RESET_QUERY[2]);
+    router.end_output();
+    assert!(router.answer().set() == announced(&payloads, 2));
+    assert_eq!(router.until_closed(), b"");
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn who_is_not_on_the_list_is_closed_at_once() {
         payloads.write_json(&source);
         let cache = Cache::start_with(
             folder,
-            source.to_str().unwrap(),
+            &["--source", source.to_str().unwrap()],
             &format!("{own}:0"),
             &["--allow", &allow],
         );

@@ -36,6 +36,27 @@ fn the_first_load_is_whole_at_every_version() {
 }
 
 #[test]
+fn standard_input_is_served_after_its_end() {
+    let payloads = Payloads::all_kinds(500, &mut Prng::new(6));
+    let folder = temp_dir();
+    let path = folder.path().join("vrps.json");
+    payloads.write_json(&path);
+    let cache = Cache::start_on_input(fs::File::open(path).unwrap());
+    for version in 0..=2 {
+        let answer = Router::connect(cache.address()).load(version);
+        assert!(answer.set() == announced(&payloads, version));
+    }
+}
+
+#[test]
+fn the_demo_serves_every_kind() {
+    let cache = Cache::start_with(temp_dir(), &["--demo"], "127.0.0.1:0", &[]);
+    let answer = Router::connect(cache.address()).load(2);
+    let count = |kind| answer.payload.iter().filter(|pdu| pdu[1] == kind).count();
+    assert!(count(4) > 1_000 && count(6) > 100 && count(9) > 0 && count(11) > 0);
+}
+
+#[test]
 fn the_library_client_loads_what_the_file_has() {
     let payloads = Payloads::all_kinds(1_500, &mut Prng::new(2));
     let cache = Cache::start(&payloads, &[]);
