@@ -403,9 +403,9 @@ impl ClientSession {
                 self.refuse(error, &offending);
             }
             Ok(pdu) => {
-                let result = self.act(now, header, pdu);
-                if let Err(error) = result {
-                    self.refuse(error, &[]);
+                if let Err(error) = self.act(now, header, pdu) {
+                    let offending = self.decoder.taken(len).to_vec();
+                    self.refuse(error, &offending);
                 }
             }
         }

@@ -116,3 +116,23 @@ fn an_increment_that_outlives_its_base_tells_everything() {
     );
     assert_eq!(update.delta.announced(), 2);
 }
+
+/// RFC 8210 §5.11: the report encloses the PDU that caused it.
+#[test]
+fn reports_of_errors_6_and_7_enclose_the_pdu() {
+    let now = Instant::now();
+    for (text, code) in [("10.0.0.0/8 1", 7), ("10.0.0.0/8 2", 6)] {
+        let before = data("10.0.0.0/8 1");
+        let mut client = client_in_answer(Version::V1, Some(before.payload()), now);
+        let mut pdu = payload(Version::V1, text);
+        pdu[8] = u8::from(code == 7);
+        // What comes behind it is not the culprit.
+        let mut octets = pdu.clone();
+        octets.extend(end_of_data(Version::V1, 6));
+        client.receive(now, &octets);
+        let wants = wants(&mut client, now);
+        assert_eq!((wants.sent[0].kind(), wants.sent[0].field()), (10, code));
+        assert_eq!(wants.sent[0].report().0, pdu);
+        assert!(wants.ended.is_some());
+    }
+}
