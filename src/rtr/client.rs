@@ -368,6 +368,9 @@ impl ClientSession {
         let pdu_type = header.pdu_type;
         let refused = match self.agree(header) {
             Err(error) => Some(error),
+            Ok(version) if !pdu::type_exists(version, pdu_type) => {
+                Some(ProtocolError::UnsupportedType { pdu_type })
+            }
             Ok(version) => {
                 let fixed =
                     pdu::fixed_len(version, pdu_type).is_none_or(|len| len == header.length);

@@ -136,3 +136,16 @@ fn reports_of_errors_6_and_7_enclose_the_pdu() {
         assert!(wants.ended.is_some());
     }
 }
+
+/// Nothing that the header shows is waited for.
+#[test]
+fn an_unknown_type_is_judged_from_the_header() {
+    let now = Instant::now();
+    for (version, kind) in [(Version::V0, 9), (Version::V1, 11), (Version::V2, 5)] {
+        let mut client = client_in_answer(version, None, now);
+        client.receive(now, &[version.octet(), kind, 0, 0, 0, 0, 0xff, 0xff]);
+        let wants = wants(&mut client, now);
+        assert_eq!(kinds(&wants.sent), [10], "{version}");
+        assert_eq!(wants.sent[0].field(), 5, "{version}");
+    }
+}
