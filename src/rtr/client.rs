@@ -170,6 +170,8 @@ pub struct ClientSession {
     version: Version,
     /// Whether the cache has answered in this version.
     agreed: bool,
+    /// Whether the cache named this version on this connection, which it may end over that.
+    offered: bool,
     epoch: Option<Epoch>,
     /// What a Serial Query can name; `None` once the cache said that it cannot go on from there.
     resume: Option<(Version, SessionId, Serial)>,
@@ -191,6 +193,7 @@ impl ClientSession {
             events: Vec::new(),
             version,
             agreed: false,
+            offered: false,
             epoch: None,
             resume: None,
             updated: None,
@@ -205,6 +208,7 @@ impl ClientSession {
         self.decoder = Decoder::new();
         self.state = State::Asking;
         self.agreed = false;
+        self.offered = false;
         self.behind = false;
         self.heard = now;
     }
@@ -220,6 +224,9 @@ impl ClientSession {
             .lower()
             .filter(|lower| *lower >= self.config.versions.lowest());
         let reconnect = match (&self.state, lower) {
+            (State::Asking | State::Awaiting { .. }, _) if self.offered && !self.agreed => {
+                Reconnect::Downgrade(self.version)
+            }
             (State::Awaiting { .. }, Some(lower)) if !self.agreed => {
                 self.downgrade(lower);
                 Reconnect::Downgrade(lower)
@@ -622,6 +629,7 @@ impl ClientSession {
                         if version < self.version && version >= self.config.versions.lowest() =>
                     {
                         self.downgrade(version);
+                        self.offered = true;
                         self.state = State::Asking;
                     }
                     _ => self.fail(

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rutter::rtr::client::{ClientSession, Event, Failure, Output, Reconnect};
+use rutter::rtr::client::{ClientConfig, ClientSession, Event, Failure, Output, Reconnect};
 use rutter::rtr::image::Image;
 use rutter::rtr::{Pdu, ProtocolError, Serial, SessionId, Version};
 
@@ -148,4 +148,28 @@ fn an_unknown_type_is_judged_from_the_header() {
         assert_eq!(kinds(&wants.sent), [10], "{version}");
         assert_eq!(wants.sent[0].field(), 5, "{version}");
     }
+}
+
+/// A cache may name its version and close: the client comes back with that one, not one lower.
+#[test]
+fn a_close_after_error_4_keeps_the_version_offered() {
+    let now = Instant::now();
+    let mut client = ClientSession::new(ClientConfig::default(), now);
+    assert_eq!(wants(&mut client, now).sent[0].0, [2, 2, 0, 0, 0, 0, 0, 8]);
+    client.receive(now, &[1, 10, 0, 4, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0]);
+    // It asks again on the same connection, in vain.
+    assert_eq!(wants(&mut client, now).sent[0].0, [1, 2, 0, 0, 0, 0, 0, 8]);
+    client.disconnected();
+    assert_eq!(
+        wants(&mut client, now).ended,
+        Some(Reconnect::Downgrade(Version::V1))
+    );
+    client.connected(now);
+    assert_eq!(wants(&mut client, now).sent[0].0, [1, 2, 0, 0, 0, 0, 0, 8]);
+    // A close without a word, this time: one lower.
+    client.disconnected();
+    assert_eq!(
+        wants(&mut client, now).ended,
+        Some(Reconnect::Downgrade(Version::V0))
+    );
 }
