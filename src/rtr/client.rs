@@ -170,6 +170,8 @@ pub struct ClientSession {
     version: Version,
     /// Whether the cache has answered in this version.
     agreed: bool,
+    /// The version that the cache spoke last, on whatever connection.
+    spoken: Option<Version>,
     /// Whether the cache named this version on this connection, which it may end over that.
     offered: bool,
     epoch: Option<Epoch>,
@@ -193,6 +195,7 @@ impl ClientSession {
             events: Vec::new(),
             version,
             agreed: false,
+            spoken: None,
             offered: false,
             epoch: None,
             resume: None,
@@ -219,10 +222,12 @@ impl ClientSession {
             return;
         }
         // Some caches refuse a version by closing without a word; they are asked again one lower.
+        // A cache that has spoken this version before is only away.
         let lower = self
             .version
             .lower()
-            .filter(|lower| *lower >= self.config.versions.lowest());
+            .filter(|lower| *lower >= self.config.versions.lowest())
+            .filter(|_| self.spoken != Some(self.version));
         let reconnect = match (&self.state, lower) {
             (State::Asking | State::Awaiting { .. }, _) if self.offered && !self.agreed => {
                 Reconnect::Downgrade(self.version)
@@ -591,6 +596,7 @@ impl ClientSession {
             timing,
             set,
         };
+        self.spoken = Some(self.version);
         self.resume = Some((self.version, session, serial));
         self.epoch = Some(epoch.clone());
         self.updated = Some(now);

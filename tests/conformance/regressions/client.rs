@@ -173,3 +173,24 @@ fn a_close_after_error_4_keeps_the_version_offered() {
         Some(Reconnect::Downgrade(Version::V0))
     );
 }
+
+/// A cache that spoke a version and goes away before the next answer has not refused it.
+#[test]
+fn a_restart_of_the_cache_does_not_cost_the_version() {
+    let now = Instant::now();
+    let mut client = ClientSession::new(ClientConfig::default(), now);
+    wants(&mut client, now);
+    give(&mut client, now, Version::V2, &[begin()]);
+    client.receive(now, &end_of_data(Version::V2, 5));
+    assert!(wants(&mut client, now).ended.is_none());
+    for _ in 0..5 {
+        client.disconnected();
+        assert_eq!(
+            wants(&mut client, now).ended,
+            Some(Reconnect::After(Failure::Closed))
+        );
+        client.connected(now);
+        let asked = wants(&mut client, now).sent;
+        assert_eq!((asked[0].version(), asked[0].kind()), (2, 1));
+    }
+}
