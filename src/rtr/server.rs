@@ -605,6 +605,8 @@ impl ServerSession {
             self.told = Some(session);
             self.serial = Some(serial);
             self.notified = None;
+            // After a full answer there is nothing left to doubt.
+            self.distrusted &= reply.answered() != Answered::Full;
         }
         if reply.answers_query() {
             let (answer, octets) = (reply.answered(), reply.octets());
