@@ -14,6 +14,8 @@
     reason = "helpers of tests may fail like tests"
 )]
 
+mod bis27;
 mod pair;
 mod regressions;
+mod rfc8210;
 mod vectors;
