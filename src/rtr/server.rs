@@ -625,7 +625,8 @@ impl ServerSession {
         let (snapshot, told, serial) = (current?, self.told?, self.serial?);
         let view = View::new(self.version?, self.config.kinds);
         let moved = if snapshot.serves(view, told) {
-            snapshot.changed_since(serial, view.kinds())
+            // Of what it was told already, only what is visible since then is news.
+            snapshot.changed_since(self.notified.unwrap_or(serial), view.kinds())
         } else {
             snapshot.serial() != serial
         };

@@ -183,3 +183,20 @@ fn invisible_changes_are_not_notified() {
         "the same data"
     );
 }
+
+/// A router that was told of a change and has not come yet is not told again for one that it
+/// cannot see.
+#[test]
+fn an_invisible_change_after_a_notify_is_not_notified() {
+    let mut world = World::of("10.0.0.0/8 1; aspa 3 4");
+    let (mut conn, ..) = open(&world, 1);
+    world.publish("10.0.0.0/8 2; aspa 3 4");
+    conn.run(&world);
+    assert_eq!(notified(&mut conn), [2]);
+    world.publish("10.0.0.0/8 2; aspa 3 5");
+    conn.wait(&mut world, 600);
+    assert!(conn.is_quiet());
+    world.publish("10.0.0.0/8 3; aspa 3 5");
+    conn.run(&world);
+    assert_eq!(notified(&mut conn), [4]);
+}
