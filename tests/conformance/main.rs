@@ -10,7 +10,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    dead_code,
     reason = "helpers of tests may fail like tests"
 )]
 

@@ -2,4 +2,7 @@
 
 mod client;
 mod doubt;
+mod history;
+mod increments;
 mod queries;
+mod silence;

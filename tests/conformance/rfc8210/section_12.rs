@@ -122,7 +122,7 @@ fn no_foreign_codes_whatever_arrives() {
                     let frames = conn.ask(&world, &octets);
                     for report in frames.iter().filter(|frame| frame.kind() == 10).take(1) {
                         let code = report.field();
-                        let spoken = opened.or((version < 3).then_some(version));
+                        let spoken = opened.or_else(|| (version < 3).then_some(version));
                         match spoken {
                             Some(spoken) => {
                                 assert_eq!(report.version(), spoken);
