@@ -14,6 +14,7 @@
 )]
 
 mod bis27;
+mod laws;
 mod pair;
 mod regressions;
 mod rfc8210;
