@@ -6,3 +6,4 @@ mod history;
 mod increments;
 mod queries;
 mod silence;
+mod values;
