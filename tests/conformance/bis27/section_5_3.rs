@@ -99,6 +99,8 @@ fn a_session_replaced_on_an_open_connection_is_no_error() {
             (vec![0], old),
             "the id told"
         );
+        conn.wait(&mut world, 3600);
+        assert!(conn.is_quiet(), "and once is enough");
         assert_eq!(kinds(&conn.since(&world, version, old, serial)), [8]);
         assert_eq!(
             kinds(&conn.since(&world, version, old, world.serial())),
