@@ -167,7 +167,7 @@ impl PartialOrd for VrpV4 {
 
 impl fmt::Debug for VrpV4 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Vrp::V4(*self).fmt(f)
+        fmt::Display::fmt(&Vrp::V4(*self), f)
     }
 }
 
@@ -263,7 +263,7 @@ impl PartialOrd for VrpV6 {
 
 impl fmt::Debug for VrpV6 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Vrp::V6(*self).fmt(f)
+        fmt::Display::fmt(&Vrp::V6(*self), f)
     }
 }
 

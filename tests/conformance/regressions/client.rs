@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rutter::rtr::client::{ClientSession, Event, Failure, Output, Reconnect};
+use rutter::rtr::client::{ClientConfig, ClientSession, Event, Failure, Output, Reconnect};
 use rutter::rtr::image::Image;
 use rutter::rtr::{Pdu, ProtocolError, Serial, SessionId, Version};
 
@@ -115,4 +115,82 @@ fn an_increment_that_outlives_its_base_tells_everything() {
         data("10.0.0.0/8 1; 10.0.0.0/8 2").payload()
     );
     assert_eq!(update.delta.announced(), 2);
+}
+
+/// RFC 8210 §5.11: the report encloses the PDU that caused it.
+#[test]
+fn reports_of_errors_6_and_7_enclose_the_pdu() {
+    let now = Instant::now();
+    for (text, code) in [("10.0.0.0/8 1", 7), ("10.0.0.0/8 2", 6)] {
+        let before = data("10.0.0.0/8 1");
+        let mut client = client_in_answer(Version::V1, Some(before.payload()), now);
+        let mut pdu = payload(Version::V1, text);
+        pdu[8] = u8::from(code == 7);
+        // What comes behind it is not the culprit.
+        let mut octets = pdu.clone();
+        octets.extend(end_of_data(Version::V1, 6));
+        client.receive(now, &octets);
+        let wants = wants(&mut client, now);
+        assert_eq!((wants.sent[0].kind(), wants.sent[0].field()), (10, code));
+        assert_eq!(wants.sent[0].report().0, pdu);
+        assert!(wants.ended.is_some());
+    }
+}
+
+/// Nothing that the header shows is waited for.
+#[test]
+fn an_unknown_type_is_judged_from_the_header() {
+    let now = Instant::now();
+    for (version, kind) in [(Version::V0, 9), (Version::V1, 11), (Version::V2, 5)] {
+        let mut client = client_in_answer(version, None, now);
+        client.receive(now, &[version.octet(), kind, 0, 0, 0, 0, 0xff, 0xff]);
+        let wants = wants(&mut client, now);
+        assert_eq!(kinds(&wants.sent), [10], "{version}");
+        assert_eq!(wants.sent[0].field(), 5, "{version}");
+    }
+}
+
+/// A cache may name its version and close: the client comes back with that one, not one lower.
+#[test]
+fn a_close_after_error_4_keeps_the_version_offered() {
+    let now = Instant::now();
+    let mut client = ClientSession::new(ClientConfig::default(), now);
+    assert_eq!(wants(&mut client, now).sent[0].0, [2, 2, 0, 0, 0, 0, 0, 8]);
+    client.receive(now, &[1, 10, 0, 4, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0]);
+    // It asks again on the same connection, in vain.
+    assert_eq!(wants(&mut client, now).sent[0].0, [1, 2, 0, 0, 0, 0, 0, 8]);
+    client.disconnected();
+    assert_eq!(
+        wants(&mut client, now).ended,
+        Some(Reconnect::Downgrade(Version::V1))
+    );
+    client.connected(now);
+    assert_eq!(wants(&mut client, now).sent[0].0, [1, 2, 0, 0, 0, 0, 0, 8]);
+    // A close without a word, this time: one lower.
+    client.disconnected();
+    assert_eq!(
+        wants(&mut client, now).ended,
+        Some(Reconnect::Downgrade(Version::V0))
+    );
+}
+
+/// A cache that spoke a version and goes away before the next answer has not refused it.
+#[test]
+fn a_restart_of_the_cache_does_not_cost_the_version() {
+    let now = Instant::now();
+    let mut client = ClientSession::new(ClientConfig::default(), now);
+    wants(&mut client, now);
+    give(&mut client, now, Version::V2, &[begin()]);
+    client.receive(now, &end_of_data(Version::V2, 5));
+    assert!(wants(&mut client, now).ended.is_none());
+    for _ in 0..5 {
+        client.disconnected();
+        assert_eq!(
+            wants(&mut client, now).ended,
+            Some(Reconnect::After(Failure::Closed))
+        );
+        client.connected(now);
+        let asked = wants(&mut client, now).sent;
+        assert_eq!((asked[0].version(), asked[0].kind()), (2, 1));
+    }
 }
