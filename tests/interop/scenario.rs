@@ -1,0 +1,145 @@
+//! First load, update, restart: the three steps that every peer goes through.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::support::payloads::{Payloads, Prng, Vrp};
+use crate::support::server::RtrServer;
+use crate::support::{Need, not_run, report, wait_for};
+
+/// How many VRPs the first list has.
+const VRPS: usize = 1500;
+
+/// A program that holds what an RTR server has sent.
+pub(crate) trait Peer: Sized {
+    /// What reports call it.
+    const NAME: &'static str;
+
+    /// How long it may take by its own habits to follow the server; a busy machine included.
+    const PATIENCE: Duration;
+
+    /// Why it cannot run here.
+    fn missing() -> Option<String>;
+
+    /// Starts it on the server at this port of 127.0.0.1.
+    fn start(port: u16) -> Self;
+
+    /// Whether it holds exactly these payloads, as far as it can show them; else what differs.
+    fn check(&mut self, payloads: &Payloads) -> Result<(), String>;
+}
+
+/// A peer and its server, on the way through the three steps.
+pub(crate) struct Scenario<P> {
+    pub(crate) peer: P,
+    pub(crate) server: RtrServer,
+    payloads: Payloads,
+    random: Prng,
+}
+
+impl<P: Peer> Scenario<P> {
+    /// The first load. `None` when the peer is not there and need not be.
+    #[track_caller]
+    pub(crate) fn begin(seed: u64) -> Option<Self> {
+        if let Some(why) = P::missing() {
+            not_run(P::NAME, Need::Peers, &why);
+            return None;
+        }
+        let mut random = Prng::new(seed);
+        let payloads = Payloads::all_kinds(VRPS, &mut random);
+        let server = RtrServer::start(&payloads);
+        let mut run = Self {
+            peer: P::start(server.port()),
+            server,
+            payloads,
+            random,
+        };
+        run.converge("first load");
+        Some(run)
+    }
+
+    /// Another list is renamed into place.
+    #[track_caller]
+    pub(crate) fn update(&mut self) {
+        self.change(30, 20);
+        self.server.publish(&self.payloads);
+        self.converge("update");
+    }
+
+    /// The server is killed, and started again on another list.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.server.kill();
+        self.change(10, 5);
+        self.server.publish(&self.payloads);
+        self.server.start_again();
+        self.converge("restart");
+    }
+
+    fn change(&mut self, add: usize, remove: usize) {
+        let next = self.payloads.changed(add, remove, &mut self.random);
+        assert_eq!(next.vrp_steps_from(&self.payloads), (add, remove));
+        self.payloads = next;
+    }
+
+    #[track_caller]
+    fn converge(&mut self, step: &str) {
+        let begin = Instant::now();
+        let what = format!("{} after {step}", P::NAME);
+        wait_for(&what, P::PATIENCE, || self.peer.check(&self.payloads));
+        let seconds = begin.elapsed().as_secs_f32();
+        report(&format!(
+            "interop: {}: {step} complete after {seconds:.1} s",
+            P::NAME
+        ));
+    }
+}
+
+/// Whether two sets are one; else how they differ.
+pub(crate) fn same<T: Display + Ord>(
+    wanted: &BTreeSet<T>,
+    held: &BTreeSet<T>,
+) -> Result<(), String> {
+    if wanted == held {
+        return Ok(());
+    }
+    let some = |left: &BTreeSet<T>, right: &BTreeSet<T>| {
+        let list: Vec<String> = left.difference(right).map(T::to_string).collect();
+        let shown = list.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        format!("{} ({shown})", list.len())
+    };
+    Err(format!(
+        "{} held; missing: {}; not served: {}",
+        held.len(),
+        some(wanted, held),
+        some(held, wanted)
+    ))
+}
+
+/// The VRP of `address/len`, as it stands in a list.
+pub(crate) fn vrp(prefix: &str, max_len: &str, asn: &str) -> Result<Vrp, String> {
+    let parse = || {
+        let (address, len) = prefix.split_once('/')?;
+        Some(Vrp {
+            address: address.parse().ok()?,
+            len: len.parse().ok()?,
+            max_len: max_len.parse().ok()?,
+            asn: asn.parse().ok()?,
+        })
+    };
+    parse().ok_or_else(|| format!("no VRP: {prefix} {max_len} {asn}"))
+}
+
+/// As [`vrp`], from a Go program: these print `::ffff:192.0.2.0/120` as `192.0.2.0/24`, with the
+/// greatest length of the IPv6 prefix that it is.
+pub(crate) fn go_vrp(prefix: &str, max_len: &str, asn: &str) -> Result<Vrp, String> {
+    let mut vrp = vrp(prefix, max_len, asn)?;
+    if let IpAddr::V4(address) = vrp.address
+        && vrp.max_len > 32
+    {
+        vrp.address = address.to_ipv6_mapped().into();
+        vrp.len += 96;
+    }
+    Ok(vrp)
+}

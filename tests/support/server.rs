@@ -1,0 +1,101 @@
+//! The built server, started and stopped from outside.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::payloads::Payloads;
+use super::process::Process;
+use super::wait_for;
+
+/// How long a start may take on a busy machine.
+const START: Duration = Duration::from_secs(20);
+
+/// `rutter serve` on a loopback port, with one source file.
+pub(crate) struct RtrServer {
+    // Before the folder, so that its log is still there when it is dropped.
+    process: Process,
+    folder: tempfile::TempDir,
+    port: u16,
+    starts: u32,
+}
+
+impl RtrServer {
+    /// Starts it on a port that the system chooses, serving these payloads.
+    ///
+    /// Timers are short: a Notify may follow another after a second, routers retry after two.
+    #[track_caller]
+    pub(crate) fn start(payloads: &Payloads) -> Self {
+        let folder = super::temp_dir();
+        payloads.write_json(&folder.path().join("vrps.json"));
+        let (process, port) = launch(&folder, 0, 0);
+        Self {
+            folder,
+            process,
+            port,
+            starts: 1,
+        }
+    }
+
+    /// The port it listens on, the same for its whole life.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Renames a new list into the place of the old one.
+    pub(crate) fn publish(&self, payloads: &Payloads) {
+        payloads.write_json(&self.source());
+    }
+
+    /// Kills it without a word.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on its port, after [`kill`](Self::kill).
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        let (process, port) = launch(&self.folder, self.port, self.starts);
+        assert_eq!(port, self.port);
+        self.process = process;
+        self.starts += 1;
+    }
+
+    /// What it has logged since its last start.
+    pub(crate) fn log(&self) -> String {
+        self.process.output()
+    }
+
+    fn source(&self) -> PathBuf {
+        self.folder.path().join("vrps.json")
+    }
+}
+
+/// Starts the program and learns its port from the line that says where it listens.
+#[track_caller]
+fn launch(folder: &tempfile::TempDir, port: u16, starts: u32) -> (Process, u16) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rutter"));
+    command
+        .arg("serve")
+        .arg("--source")
+        .arg(folder.path().join("vrps.json"))
+        .args(["--listen", &format!("tcp://127.0.0.1:{port}")])
+        .args(["--set", "rtr.refresh=60s"])
+        .args(["--set", "rtr.retry=2s"])
+        .args(["--set", "rtr.expire=600s"])
+        .args(["--set", "rtr.notify-interval=1s"]);
+    let log = folder.path().join(format!("server-{starts}.log"));
+    let mut process = Process::start(&mut command, &log);
+    let port = wait_for("the server listens", START, || {
+        process.check()?;
+        listening_port(&process.output()).ok_or_else(|| process.output())
+    });
+    (process, port)
+}
+
+fn listening_port(log: &str) -> Option<u16> {
+    let line = log.lines().find(|line| line.contains("listening"))?;
+    let (_, rest) = line.split_once("address=127.0.0.1:")?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit());
+    rest[..digits.unwrap_or(rest.len())].parse().ok()
+}
