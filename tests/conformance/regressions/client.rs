@@ -278,3 +278,34 @@ fn an_answer_past_the_limit_is_given_up() {
         assert_eq!(wants(&mut client, now).ended, expected);
     }
 }
+
+/// SES-04, SES-05: an answer is of one session, and an increment of the one asked about.
+#[test]
+fn another_session_in_an_answer_ends_the_connection() {
+    let now = Instant::now();
+    let foreign = SessionId::new(0x4321);
+    let response = Pdu::CacheResponse { session: foreign };
+    let end = Pdu::EndOfData {
+        session: foreign,
+        serial: Serial::new(6),
+        timing: Some(rutter::rtr::Timing::RECOMMENDED),
+    };
+    let notify = Pdu::SerialNotify {
+        session: foreign,
+        serial: Serial::new(6),
+    };
+    for (pdus, next) in [(vec![response], 2), (vec![begin(), end], 1)] {
+        let mut client = with_set(now, "10.0.0.0/8 1");
+        give(&mut client, now, Version::V1, std::slice::from_ref(&notify));
+        assert_eq!(kinds(&wants(&mut client, now).sent), [1]);
+        give(&mut client, now, Version::V1, &pdus);
+        let last = pdus.last().unwrap().octets(Version::V1);
+        let wanted = wants(&mut client, now);
+        assert_eq!((wanted.sent[0].kind(), wanted.sent[0].field()), (10, 0));
+        assert_eq!(wanted.sent[0].report().0, last);
+        assert!(wanted.ended.is_some() && client.epoch().is_some());
+        // Where the cache has another session, everything is asked for again.
+        client.connected(now);
+        assert_eq!(kinds(&wants(&mut client, now).sent), [next]);
+    }
+}
