@@ -279,3 +279,67 @@ fn answers_may_be_cut_at_every_octet() {
         }
     }
 }
+
+/// Octets that look like PDUs, some of them whole.
+fn noise(rng: &mut Rng) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for _ in 0..1 + rng.below(6) {
+        let body = rng.below(40) as u32;
+        let length = match rng.below(6) {
+            0 => rng.next() as u32,
+            1 => rng.below(70_000) as u32,
+            _ => 8 + body,
+        };
+        octets.extend([
+            rng.below(4) as u8,
+            rng.below(13) as u8,
+            0,
+            rng.below(3) as u8,
+        ]);
+        octets.extend(length.to_be_bytes());
+        octets.extend((0..body).map(|_| match rng.below(3) {
+            0 => rng.next() as u8,
+            _ => rng.below(2) as u8,
+        }));
+    }
+    octets
+}
+
+/// Whatever arrives, both sides come to a wait or an end, and say little.
+#[test]
+fn any_octets_are_survived() {
+    let mut rng = Rng(12);
+    let world = World::of("10.0.0.0/8 1; key 1 2; aspa 3 4");
+    let (mut ended, mut waiting) = (0, 0);
+    for turn in 0..20_000 {
+        let octets = noise(&mut rng);
+        let cut = rng.below(octets.len() as u64) as usize;
+        let mut conn = Conn::open(&world);
+        conn.send(&world, &octets[..cut]);
+        conn.send(&world, &octets[cut..]);
+        let reports = conn.frames();
+        let reports = reports.iter().filter(|frame| frame.kind() == 10);
+        assert!(reports.clone().all(|report| report.0.len() <= 512));
+        match conn.closed {
+            Some(_) => ended += 1,
+            None => waiting += 1,
+        }
+        let version = Version::ALL[turn % 3];
+        let mut client = crate::pair::client_in_answer(version, None, world.now);
+        client.receive(world.now, &octets[..cut]);
+        client.receive(world.now, &octets[cut..]);
+        let mut sent = 0;
+        for _ in 0..50 {
+            match client.output(world.now) {
+                Output::Send(octets) => {
+                    sent += 1;
+                    assert!(octets.len() <= 512);
+                }
+                Output::Event(_) => {}
+                Output::Wait | Output::Reconnect(_) => break,
+            }
+        }
+        assert!(sent <= 1, "a report or a query");
+    }
+    assert!(ended > 5000 && waiting > 100, "{ended} {waiting}");
+}

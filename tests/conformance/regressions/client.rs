@@ -194,3 +194,118 @@ fn a_restart_of_the_cache_does_not_cost_the_version() {
         assert_eq!((asked[0].version(), asked[0].kind()), (2, 1));
     }
 }
+
+/// TIM-06, TIM-07: it polls at the refresh interval, and drops what it has at expiry.
+#[test]
+fn a_client_polls_at_refresh_and_drops_at_expiry() {
+    let now = Instant::now();
+    let mut client = with_set(now, "10.0.0.0/8 1");
+    let at = |seconds| now + Duration::from_secs(seconds);
+    assert_eq!(client.deadline(), Some(at(3600)));
+    assert_eq!(wants(&mut client, at(3599)).sent, []);
+    assert_eq!(kinds(&wants(&mut client, at(3600)).sent), [1]);
+    // The cache is silent.
+    assert_eq!(client.deadline(), Some(at(3660)));
+    let silent = Some(Reconnect::After(Failure::Silent));
+    assert_eq!(wants(&mut client, at(3660)).ended, silent);
+    assert_eq!(client.retry(), Duration::from_secs(600));
+    client.connected(at(4260));
+    assert_eq!(kinds(&wants(&mut client, at(4260)).sent), [1]);
+    client.disconnected();
+    wants(&mut client, at(4300));
+    assert_eq!(client.deadline(), Some(at(7200)));
+    assert!(client.epoch().is_some());
+    let expired = wants(&mut client, at(7200)).events;
+    assert!(
+        matches!(expired.as_slice(), [Event::Expired]),
+        "{expired:?}"
+    );
+    assert!(client.epoch().is_none());
+    client.connected(at(7300));
+    assert_eq!(kinds(&wants(&mut client, at(7300)).sent), [2]);
+}
+
+/// A Notify within an answer is not lost.
+#[test]
+fn a_notify_within_an_answer_makes_another_query() {
+    let now = Instant::now();
+    let mut client = client_in_answer(Version::V1, None, now);
+    let notify = Pdu::SerialNotify {
+        session: SessionId::new(0x1234),
+        serial: Serial::new(6),
+    };
+    give(&mut client, now, Version::V1, &[notify]);
+    client.receive(now, &end_of_data(Version::V1, 5));
+    let sent = wants(&mut client, now).sent;
+    assert_eq!((sent[0].kind(), sent[0].serial()), (1, 5));
+}
+
+/// ERR-18: what was learned outlives a restart and not a shutdown; code 2 is not fatal.
+#[test]
+fn reports_of_a_cache_mean_what_they_say() {
+    let now = Instant::now();
+    let report = |code| [1, 10, 0, code, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0];
+    for (code, keeps, ends) in [(2, true, false), (12, true, true), (13, false, true)] {
+        let mut client = with_set(now, "10.0.0.0/8 1");
+        client.receive(now, &report(code));
+        let wants = wants(&mut client, now);
+        assert_eq!(wants.sent, [], "never answered");
+        assert_eq!(client.epoch().is_some(), keeps, "{code}");
+        assert_eq!(wants.ended.is_some(), ends, "{code}");
+        if code == 2 {
+            let retry = Some(now + Duration::from_secs(600));
+            assert_eq!(client.deadline(), retry);
+        }
+    }
+}
+
+/// What a cache can make a client keep is bounded.
+#[test]
+fn an_answer_past_the_limit_is_given_up() {
+    let now = Instant::now();
+    let config = ClientConfig {
+        max_payloads: 3,
+        ..ClientConfig::default()
+    };
+    let set = "10.0.0.0/8 1; 10.0.0.0/8 2; 10.0.0.0/8 3; 10.0.0.0/8 4";
+    for (set, ends) in [(set, true), (&set[..42], false)] {
+        let mut client = ClientSession::new(config.clone(), now);
+        wants(&mut client, now);
+        give(&mut client, now, Version::V2, &[begin()]);
+        client.receive(now, &payload(Version::V2, set));
+        let failure = Failure::TooLarge { limit: 3 };
+        let expected = ends.then_some(Reconnect::After(failure));
+        assert_eq!(wants(&mut client, now).ended, expected);
+    }
+}
+
+/// SES-04, SES-05: an answer is of one session, and an increment of the one asked about.
+#[test]
+fn another_session_in_an_answer_ends_the_connection() {
+    let now = Instant::now();
+    let foreign = SessionId::new(0x4321);
+    let response = Pdu::CacheResponse { session: foreign };
+    let end = Pdu::EndOfData {
+        session: foreign,
+        serial: Serial::new(6),
+        timing: Some(rutter::rtr::Timing::RECOMMENDED),
+    };
+    let notify = Pdu::SerialNotify {
+        session: foreign,
+        serial: Serial::new(6),
+    };
+    for (pdus, next) in [(vec![response], 2), (vec![begin(), end], 1)] {
+        let mut client = with_set(now, "10.0.0.0/8 1");
+        give(&mut client, now, Version::V1, std::slice::from_ref(&notify));
+        assert_eq!(kinds(&wants(&mut client, now).sent), [1]);
+        give(&mut client, now, Version::V1, &pdus);
+        let last = pdus.last().unwrap().octets(Version::V1);
+        let wanted = wants(&mut client, now);
+        assert_eq!((wanted.sent[0].kind(), wanted.sent[0].field()), (10, 0));
+        assert_eq!(wanted.sent[0].report().0, last);
+        assert!(wanted.ended.is_some() && client.epoch().is_some());
+        // Where the cache has another session, everything is asked for again.
+        client.connected(now);
+        assert_eq!(kinds(&wants(&mut client, now).sent), [next]);
+    }
+}

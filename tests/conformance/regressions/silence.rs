@@ -85,3 +85,21 @@ fn silence_after_a_refused_version_is_closed() {
     conn.wait(&mut world, 120);
     assert_eq!(conn.closed, Some(Close::Silent));
 }
+
+/// Nothing is taken from a router during its answer, so the time of a slow answer is not its
+/// silence.
+#[test]
+fn the_time_of_an_answer_is_not_silence() {
+    let mut world = World::of("10.0.0.0/8 1");
+    let mut conn = Conn::open(&world);
+    let mut octets = reset_query(1);
+    octets.extend(&reset_query(1)[..3]);
+    conn.session.receive(world.now, &octets);
+    while conn.session.holds().is_none() {
+        conn.step(&world);
+    }
+    world.pass(500);
+    conn.run(&world);
+    assert_eq!((conn.frames().len(), conn.closed.clone()), (3, None));
+    assert_eq!(conn.ask(&world, &reset_query(1)[3..]).len(), 3);
+}
