@@ -47,7 +47,7 @@ impl Csv {
             layout: None,
             carry: Vec::new(),
             at,
-            limits: limits.clone(),
+            limits: *limits,
         }
     }
 

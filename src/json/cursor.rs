@@ -110,6 +110,15 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
+    /// What stands behind the opening octet that is next, `None` when it is too deep to go there.
+    #[inline]
+    pub(super) const fn within(&self) -> Option<&'a [u8]> {
+        match self.rest {
+            [_, within @ ..] if self.depth < self.max_depth => Some(within),
+            _ => None,
+        }
+    }
+
     /// Goes into the object or list whose opening octet is next.
     #[inline]
     pub(super) fn enter(&mut self) -> Result<(), Stop> {
@@ -214,36 +223,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The number that is next, when it is nothing but a few digits; else nothing happens, and
-    /// [`value`](Self::value) has to tell.
-    #[inline]
-    pub(super) fn short_number(&mut self) -> Option<u64> {
-        let mut rest = self.rest;
-        let mut number = 0;
-        let mut digits = 0;
-        if let Some((word, tail)) = rest.split_first_chunk::<8>()
-            && let Some(eight) = eight_digits(u64::from_le_bytes(*word))
-        {
-            number = eight;
-            digits = 8;
-            rest = tail;
-        }
-        while let [digit @ b'0'..=b'9', tail @ ..] = rest {
-            number = number * 10 + u64::from(digit - b'0');
-            digits += 1;
-            rest = tail;
-            if digits > 18 {
-                return None;
-            }
-        }
-        let starts = matches!(self.rest, [b'1'..=b'9', ..]);
-        let ends = matches!(rest, [b',' | b' ' | b'}' | b']' | b'\n' | b'\r', ..]);
-        (starts && ends).then(|| {
-            self.rest = rest;
-            number
-        })
-    }
-
     #[inline]
     fn digits(&mut self) -> Result<Value<'a>, Stop> {
         let mut rest = self.rest;
@@ -324,23 +303,21 @@ impl<'a> Cursor<'a> {
     /// The text whose opening quote is next.
     #[inline]
     pub(super) fn string(&mut self) -> Result<Cow<'a, [u8]>, Stop> {
-        let [_, body @ ..] = self.rest else {
-            return Err(Stop::Incomplete);
-        };
-        let length = plain_run(body);
-        if let Some((text, [b'"', rest @ ..])) = body.split_at_checked(length) {
+        if let Some((text, rest)) = plain_text(self.rest) {
             self.rest = rest;
             return Ok(Cow::Borrowed(text));
         }
+        if self.rest.is_empty() {
+            return Err(Stop::Incomplete);
+        }
         self.pass();
-        self.rich_string(length)
+        self.rich_string()
     }
 
-    /// A text with escapes or past ASCII, whose first `run` octets are neither.
+    /// A text with escapes or past ASCII, or one that does not end, behind its opening quote.
     #[cold]
-    fn rich_string(&mut self, run: usize) -> Result<Cow<'a, [u8]>, Stop> {
+    fn rich_string(&mut self) -> Result<Cow<'a, [u8]>, Stop> {
         let body = self.rest;
-        self.rest = body.get(run..).unwrap_or_default();
         let mut escapes = false;
         loop {
             match self.rest {
@@ -430,6 +407,35 @@ pub(super) const fn hex_digit(octet: u8) -> Option<u8> {
     }
 }
 
+/// The text that is next and what stands behind it, when it is ASCII without escapes.
+#[inline(always)]
+pub(super) fn plain_text(octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let body = octets.strip_prefix(b"\"")?;
+    let (text, rest) = body.split_at_checked(plain_run(body))?;
+    Some((text, rest.strip_prefix(b"\"")?))
+}
+
+/// The number that is next and what stands behind it, when it is nothing but a few digits.
+#[inline(always)]
+pub(super) fn short_number(octets: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut digits) = leading_digits(u64::from_le_bytes(*octets.first_chunk()?));
+    let mut rest = octets.get(digits..)?;
+    // Times have ten digits.
+    if digits == 8 {
+        while let [digit @ b'0'..=b'9', tail @ ..] = rest {
+            number = number * 10 + u64::from(digit - b'0');
+            digits += 1;
+            rest = tail;
+            if digits > 18 {
+                return None;
+            }
+        }
+    }
+    let starts = matches!(octets, [b'1'..=b'9', ..]);
+    let ends = matches!(rest, [b',' | b' ' | b'}' | b']' | b'\n' | b'\r', ..]);
+    (starts && ends).then_some((number, rest))
+}
+
 /// How many octets come before the first that a text may not simply contain or that is not ASCII.
 #[inline]
 fn plain_run(octets: &[u8]) -> usize {
@@ -463,20 +469,21 @@ const fn special_octets(word: u64) -> u64 {
     marks & TOPS
 }
 
-/// The number that eight octets are, when all of them are digits.
-#[inline]
-const fn eight_digits(word: u64) -> Option<u64> {
+/// The number that the octets of a word begin with, and how many digits it has, without a branch
+/// that depends on that.
+#[inline(always)]
+fn leading_digits(word: u64) -> (u64, usize) {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    let high_halves = word & (ONES * 0xf0);
-    let past_nine = word.wrapping_add(ONES * 6) & (ONES * 0xf0);
-    if high_halves | (past_nine >> 4) != ONES * 0x33 {
-        return None;
-    }
+    let values = word ^ (ONES * 0x30);
+    let past_nine = ((values & (ONES * 0x7f)) + ONES * 0x76) | values;
+    let digits = (past_nine & (ONES << 7)).trailing_zeros() / 8;
+    // What comes first is worth most: zeros are put before it.
+    let padded = values.checked_shl(64 - 8 * digits).unwrap_or(0);
     // Neighbours are joined: digits to pairs, pairs to fours, fours to eight.
-    let pairs = (word & (ONES * 0x0f)).wrapping_mul((10 << 8) + 1) >> 8;
+    let pairs = padded.wrapping_mul((10 << 8) + 1) >> 8;
     let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul((100 << 16) + 1) >> 16;
     let eight = (fours & 0x0000_ffff_0000_ffff).wrapping_mul((10_000 << 32) + 1) >> 32;
-    Some(eight)
+    (eight, usize::try_from(digits).unwrap_or(0))
 }
 
 /// A text whose escapes were checked, without them.
@@ -519,4 +526,50 @@ fn unit(rest: &mut &[u8]) -> u16 {
     digits.iter().fold(0, |unit, digit| {
         (unit << 4) | u16::from(hex_digit(*digit).unwrap_or(0))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::tests::Random;
+
+    #[test]
+    fn short_numbers_are_what_their_digits_say() {
+        let mut random = Random::new(5);
+        for _ in 0..20_000 {
+            let number = random.next() >> (random.below(64));
+            let text = format!("{number} , 12345678");
+            let due = (number > 0 && number < 1_000_000_000_000_000_000)
+                .then(|| (number, " , 12345678".as_bytes()));
+            assert_eq!(short_number(text.as_bytes()), due);
+        }
+        for text in [
+            "",
+            "7",
+            "1234567",
+            "012345678",
+            "12x45678",
+            "1.000000",
+            "-1000000",
+            "x",
+        ] {
+            assert_eq!(short_number(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn plain_texts_end_at_the_first_telling_octet() {
+        for place in 0..40 {
+            for octet in 0..=255u8 {
+                let mut text = vec![b'x'; 41];
+                text[0] = b'"';
+                text[place + 1] = octet;
+                text.push(b'"');
+                let plain = matches!(octet, 0x20..0x80) && octet != b'\\';
+                let due = plain.then_some(if octet == b'"' { place } else { 40 });
+                let found = plain_text(&text).map(|(text, _)| text.len());
+                assert_eq!(found, due, "{octet} at {place}");
+            }
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub fn read(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError
 }
 
 fn plain(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
-    let mut reader = Reader::new(limits.clone());
+    let mut reader = Reader::new(*limits);
     let mut buffer = vec![0; CHUNK];
     loop {
         let length = fill(&mut input, &mut buffer)?;

@@ -1,7 +1,7 @@
 //! What a document may cost.
 
 /// Bounds that hold before anything is kept in memory; a document past one of them is refused.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// The longest document, in octets after decompression.
     pub octets: u64,

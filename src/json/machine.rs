@@ -131,7 +131,7 @@ impl Machine {
             next: Next::Value,
             member: Member::Other,
             index: 0,
-            limits: limits.clone(),
+            limits: *limits,
         }
     }
 
@@ -292,16 +292,22 @@ impl Machine {
         let (kind, providers) = (list.kind(), self.limits.providers);
         let depth = self.open.len();
         let octets = self.limits.row_octets;
-        let shape = &mut self.shape;
-        let row = within(cursor, depth, self.limits.depth, octets, |cursor| {
-            row::read(cursor, kind, shape, providers)
+        let (shape, sink) = (&mut self.shape, &mut self.sink);
+        within(cursor, depth, self.limits.depth, octets, |cursor| {
+            if kind == RowKind::Vrp
+                && let Some((payload, about)) = row::quick(cursor, shape)
+            {
+                sink.add(payload, about);
+                return Ok(());
+            }
+            let Row { payload, remarks } = row::read(cursor, kind, shape, providers)?;
+            self.marks.sources |= remarks.names_sources;
+            match payload {
+                Ok(payload) => sink.add(payload, remarks.about()),
+                Err(reason) => sink.skip(place, reason),
+            }
+            Ok(())
         })?;
-        let Row { payload, remarks } = row;
-        self.marks.sources |= remarks.names_sources;
-        match payload {
-            Ok(payload) => self.sink.add(payload, remarks.about()),
-            Err(reason) => self.sink.skip(place, reason),
-        }
         self.next = Next::CommaOrEnd;
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! A [`Reader`] is fed a document in chunks of any size and finds out by itself who wrote it:
 //! rpki-client, Routinator, GoRTR, RIPE's validator 3 or one of the CSV exporters. Read in this
 //! order: what comes out ([`document`]), what bounds it ([`limits`]) and what goes wrong
-//! ([`error`]); then the [`reader`], and [`decompress`] for files as they lie on a disk. [`write`]
+//! ([`error`]); then the [`reader`], and [`decompress`] for files as they lie on a disk. [`mod@write`]
 //! makes documents.
 //!
 //! Nothing here opens a file, knows the time or decides whether a row is still to be served.

@@ -19,14 +19,14 @@ impl Prefix {
     }
 
     /// Reads a prefix at the beginning of a text, and returns what stands behind it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn scan(text: &[u8]) -> Option<(Self, &[u8])> {
         let mut scan = Scan { rest: text };
         let prefix = if let Some(address) = scan.v4() {
             Self::V4(address, scan.length()?)
         } else {
-            scan.rest = text;
-            let address = scan.v6()?;
+            let (address, rest) = v6(text)?;
+            scan.rest = rest;
             Self::V6(address, scan.length()?)
         };
         Some((prefix, scan.rest))
@@ -39,13 +39,15 @@ impl Prefix {
         let prefix = if let Some(address) = scan.v4() {
             Self::V4(address, length)
         } else {
-            scan.rest = address;
-            Self::V6(scan.v6()?, length)
+            let (address, rest) = v6(address)?;
+            scan.rest = rest;
+            Self::V6(address, length)
         };
         scan.rest.is_empty().then_some(prefix)
     }
 
     /// The VRP of this prefix; without a max length the prefix length is meant (RFC 6482 §3.3).
+    #[inline]
     pub(super) fn vrp(self, max_len: Option<u8>, asn: Asn) -> Result<Vrp, VrpError> {
         match self {
             Self::V4(address, length) => {
@@ -65,12 +67,19 @@ fn number(text: &[u8]) -> Option<u8> {
     scan.rest.is_empty().then_some(number)
 }
 
+/// An IPv6 address and what stands behind it.
+fn v6(text: &[u8]) -> Option<(u128, &[u8])> {
+    let mut scan = Scan { rest: text };
+    let address = scan.v6()?;
+    Some((address, scan.rest))
+}
+
 struct Scan<'a> {
     rest: &'a [u8],
 }
 
 impl Scan<'_> {
-    #[inline]
+    #[inline(always)]
     fn v4(&mut self) -> Option<u32> {
         let mut address = u32::from(self.octet()?);
         for _ in 0..3 {
@@ -157,7 +166,7 @@ impl Scan<'_> {
     }
 
     /// One to three digits up to 255 without leading zeros.
-    #[inline]
+    #[inline(always)]
     fn octet(&mut self) -> Option<u8> {
         let (&first, mut rest) = self.rest.split_first()?;
         if !first.is_ascii_digit() {
@@ -176,13 +185,13 @@ impl Scan<'_> {
     }
 
     /// A slash and a length.
-    #[inline]
+    #[inline(always)]
     fn length(&mut self) -> Option<u8> {
         self.take(b'/')?;
         self.octet()
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, octet: u8) -> Option<()> {
         let (first, rest) = self.rest.split_first()?;
         (*first == octet).then(|| self.rest = rest)
@@ -260,7 +269,7 @@ mod tests {
         let alphabet = b"0123456789abcdefABF:::::....//";
         for _ in 0..300_000 {
             let mut text = match random.below(4) {
-                0 => Ipv4Addr::from_bits(random.next() as u32).to_string(),
+                0 => Ipv4Addr::from_bits(u32::try_from(random.next() >> 32).unwrap()).to_string(),
                 1 => {
                     let bits = (u128::from(random.next()) << 64) | u128::from(random.next());
                     // Zero groups make `::`.

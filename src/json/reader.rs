@@ -196,7 +196,7 @@ impl Json {
             carry: Vec::new(),
             boundary: Boundary::default(),
             at,
-            limits: limits.clone(),
+            limits: *limits,
         }
     }
 

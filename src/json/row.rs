@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use super::cursor::{Cursor, Stop, Value};
 use super::error::RowError;
-use super::prefix::Prefix;
 use super::shape::{Field, Shape};
 use super::sink::{About, Payload, Sink};
 use super::value;
@@ -42,6 +41,23 @@ pub(super) fn read<'a>(
     }
 }
 
+/// Reads the VRP's row that is next, if it is laid out like the one before and there is nothing
+/// unusual or wrong about it.
+#[inline]
+pub(super) fn quick<'a>(cursor: &mut Cursor<'a>, shape: &Shape) -> Option<(Payload, About<'a>)> {
+    let (row, rest) = shape.vrp(cursor.within()?)?;
+    let vrp = row.prefix?.vrp(row.max_len, row.asn?).ok()?;
+    if row.trust_anchor.len() > Sink::MAX_NAME {
+        return None;
+    }
+    cursor.pass_all(cursor.rest().len() - rest.len());
+    let about = About {
+        expires: row.expires.map(UnixTime::new),
+        trust_anchor: row.trust_anchor,
+    };
+    Some((Payload::Vrp(vrp), about))
+}
+
 /// Why a member is not taken: the row goes on after a bad value, but not after a stop.
 enum Halt {
     Bad(RowError),
@@ -60,26 +76,32 @@ impl From<Stop> for Halt {
     }
 }
 
-/// Reads the row that is next, with `take` for each of its members; says which value was the
-/// first bad one.
-#[inline]
+/// Reads the row that is next, with `take` for each of its members, and remembers its layout; says
+/// which value was the first bad one.
 fn fields<'a>(
     cursor: &mut Cursor<'a>,
     shape: &mut Shape,
     mut take: impl FnMut(Field, &mut Cursor<'a>) -> Result<(), Halt>,
 ) -> Result<Result<(), RowError>, Stop> {
     let mut outcome = Ok(());
-    let mut place = 0;
+    let mut first = true;
+    shape.forget();
     cursor.enter()?;
-    while let Some(field) = shape.field(place, cursor)? {
-        place += 1;
+    loop {
+        let before = cursor.rest();
+        let Some(name) = cursor.member(&mut first)? else {
+            shape.learn(before, cursor.rest(), None);
+            return Ok(outcome);
+        };
+        cursor.peek()?;
+        let field = Field::named(&name);
+        shape.learn(before, cursor.rest(), Some(field));
         match take(field, cursor) {
             Ok(()) => {}
             Err(Halt::Bad(reason)) => outcome = outcome.and(Err(reason)),
             Err(Halt::Stop(stop)) => return Err(stop),
         }
     }
-    Ok(outcome)
 }
 
 /// Reads the object that is next, with `take` for each of its members; says which value was the
@@ -109,8 +131,8 @@ fn vrp<'a>(cursor: &mut Cursor<'a>, shape: &mut Shape) -> Result<Row<'a>, Stop> 
     let outcome = fields(cursor, shape, |field, cursor| {
         match field {
             Field::Asn => asn = read_asn(cursor)?,
-            Field::Prefix => prefix = read_prefix(cursor)?,
-            Field::MaxLen => max_len = value::max_len(&number_or_value(cursor)?)?,
+            Field::Prefix => prefix = value::prefix(&cursor.value()?)?,
+            Field::MaxLen => max_len = value::max_len(&cursor.value()?)?,
             _ => remarks.take(field, cursor)?,
         }
         Ok(())
@@ -174,29 +196,8 @@ fn aspa<'a>(
     Ok(Row { payload, remarks })
 }
 
-#[inline]
 fn read_asn(cursor: &mut Cursor<'_>) -> Result<Option<Asn>, Halt> {
-    Ok(value::asn(&number_or_value(cursor)?)?)
-}
-
-#[inline]
-fn number_or_value<'a>(cursor: &mut Cursor<'a>) -> Result<Value<'a>, Stop> {
-    match cursor.short_number() {
-        Some(number) => Ok(Value::Number(Some(number))),
-        None => cursor.value(),
-    }
-}
-
-#[inline]
-fn read_prefix(cursor: &mut Cursor<'_>) -> Result<Option<Prefix>, Halt> {
-    // Where a good prefix ends the text ends, so that it need not be searched for.
-    if let [b'"', body @ ..] = cursor.rest()
-        && let Some((prefix, [b'"', rest @ ..])) = Prefix::scan(body)
-    {
-        cursor.pass_all(cursor.rest().len() - rest.len());
-        return Ok(Some(prefix));
-    }
-    Ok(value::prefix(&cursor.value()?)?)
+    Ok(value::asn(&cursor.value()?)?)
 }
 
 /// The list of providers that is next, `None` for null.
@@ -212,7 +213,7 @@ fn read_providers(cursor: &mut Cursor<'_>, limit: usize) -> Result<Option<Vec<As
     let mut first = true;
     cursor.enter()?;
     while cursor.element(&mut first)? {
-        match value::asn(&number_or_value(cursor)?) {
+        match value::asn(&cursor.value()?) {
             Ok(Some(provider)) if providers.len() < limit => providers.push(provider),
             Ok(_) => outcome = outcome.and(Err(RowError::Providers)),
             Err(reason) => outcome = outcome.and(Err(reason)),
@@ -258,7 +259,7 @@ impl<'a> Remarks<'a> {
     fn take(&mut self, field: Field, cursor: &mut Cursor<'a>) -> Result<(), Halt> {
         match field {
             Field::TrustAnchor => self.trust_anchor = trust_anchor(cursor.value()?)?,
-            Field::Expires => self.expires = value::time(&number_or_value(cursor)?)?,
+            Field::Expires => self.expires = value::time(&cursor.value()?)?,
             Field::Source if cursor.peek()? == b'[' => self.take_sources(cursor)?,
             _ => {
                 cursor.value()?;

@@ -1,10 +1,13 @@
 //! How the rows of a list are laid out.
 //!
 //! A program writes every row alike: the same members in the same order with the same white space.
-//! What stands between two values is therefore compared with what stood there before, as a whole,
-//! and taken apart only when it differs.
+//! What stands between two values is therefore compared with what stood there before, as a whole.
+//! A row that is laid out otherwise, or has a value that is not plain, is left to the reader that
+//! knows the whole grammar and remembers what it found between the values.
 
-use super::cursor::{Cursor, Stop};
+use super::cursor::{plain_text, short_number};
+use super::prefix::Prefix;
+use crate::payload::Asn;
 
 /// A member of a row by its meaning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,7 +26,7 @@ pub(super) enum Field {
 }
 
 impl Field {
-    fn named(name: &[u8]) -> Self {
+    pub(super) fn named(name: &[u8]) -> Self {
         match name {
             b"asn" => Self::Asn,
             b"customer_asid" | b"customer" => Self::Customer,
@@ -41,56 +44,88 @@ impl Field {
     }
 }
 
-/// What stood between the values of the rows so far.
+/// What stood between the values of the row before.
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     gaps: Vec<Gap>,
+}
+
+/// The members of a VRP's row in which nothing is unusual.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PlainVrp<'a> {
+    pub(super) asn: Option<Asn>,
+    pub(super) prefix: Option<Prefix>,
+    pub(super) max_len: Option<u8>,
+    pub(super) expires: Option<u64>,
+    /// Empty when the row names none.
+    pub(super) trust_anchor: &'a [u8],
 }
 
 impl Shape {
     /// More members than rows of any program have.
     const MAX_GAPS: usize = 16;
 
-    /// The next member of the row that was entered, its value being next; `None` past the closing
-    /// brace. `place` counts the members before it.
-    #[inline]
-    pub(super) fn field(
-        &mut self,
-        place: usize,
-        cursor: &mut Cursor<'_>,
-    ) -> Result<Option<Field>, Stop> {
-        if let Some(gap) = self.gaps.get(place)
-            && gap.is_next(cursor.rest())
-        {
-            cursor.pass_all(gap.length);
-            if gap.field.is_none() {
-                cursor.leave();
-            }
-            return Ok(gap.field);
-        }
-        self.learn(place, cursor)
+    /// Forgets how the row before was laid out.
+    pub(super) fn forget(&mut self) {
+        self.gaps.clear();
     }
 
-    #[cold]
-    fn learn(&mut self, place: usize, cursor: &mut Cursor<'_>) -> Result<Option<Field>, Stop> {
-        let before = cursor.rest();
-        let name = cursor.member(&mut (place == 0))?;
-        let field = name.map(|name| Field::named(&name));
-        if field.is_some() {
-            cursor.skip_space();
-        }
-        let length = before.len() - cursor.rest().len();
-        let Some(gap) = Gap::new(before, length, field) else {
-            return Ok(field);
-        };
-        let known = self.gaps.len();
-        if let Some(old) = self.gaps.get_mut(place) {
-            *old = gap;
-        } else if place == known && known < Self::MAX_GAPS {
+    /// Remembers what stands before the value of a member, or before the end of the row (`None`):
+    /// the octets that `before` has and `after` has not.
+    pub(super) fn learn(&mut self, before: &[u8], after: &[u8], field: Option<Field>) {
+        let length = before.len() - after.len();
+        if self.gaps.len() < Self::MAX_GAPS
+            && let Some(gap) = Gap::new(before, length, field)
+        {
             self.gaps.push(gap);
         }
-        Ok(field)
     }
+
+    /// The row that is next behind its opening brace, and what stands behind the row, when it is
+    /// laid out like the row before and has plain values only.
+    #[inline]
+    pub(super) fn vrp<'a>(&self, octets: &'a [u8]) -> Option<(PlainVrp<'a>, &'a [u8])> {
+        let mut row = PlainVrp::default();
+        let mut rest = octets;
+        for gap in &self.gaps {
+            rest = gap.after(rest)?;
+            match gap.field {
+                Some(Field::Asn) => {
+                    let asn;
+                    (asn, rest) = plain_asn(rest)?;
+                    row.asn = Some(asn);
+                }
+                Some(Field::Prefix) => {
+                    let (prefix, tail) = Prefix::scan(rest.strip_prefix(b"\"")?)?;
+                    rest = tail.strip_prefix(b"\"")?;
+                    row.prefix = Some(prefix);
+                }
+                Some(Field::MaxLen) => {
+                    let number;
+                    (number, rest) = short_number(rest)?;
+                    row.max_len = Some(u8::try_from(number).ok()?);
+                }
+                Some(Field::TrustAnchor) => (row.trust_anchor, rest) = plain_text(rest)?,
+                Some(Field::Expires) => {
+                    let seconds;
+                    (seconds, rest) = short_number(rest)?;
+                    row.expires = Some(seconds);
+                }
+                Some(_) => return None,
+                None => return Some((row, rest)),
+            }
+        }
+        None
+    }
+}
+
+#[inline]
+fn plain_asn(octets: &[u8]) -> Option<(Asn, &[u8])> {
+    if let Some((number, rest)) = short_number(octets) {
+        return Some((Asn::new(u32::try_from(number).ok()?), rest));
+    }
+    let (text, rest) = plain_text(octets)?;
+    Some((Asn::from_ascii(text).ok()?, rest))
 }
 
 /// The octets from one value to the next, or to the end of the row.
@@ -122,9 +157,19 @@ impl Gap {
         })
     }
 
+    /// What stands behind the gap in octets that begin with it.
+    #[inline(always)]
+    fn after<'a>(&self, octets: &'a [u8]) -> Option<&'a [u8]> {
+        if self.begins(octets) {
+            octets.get(self.length..)
+        } else {
+            None
+        }
+    }
+
     /// Whether these octets begin with the gap; `false` too when they are too few to tell fast.
-    #[inline]
-    fn is_next(&self, octets: &[u8]) -> bool {
+    #[inline(always)]
+    fn begins(&self, octets: &[u8]) -> bool {
         let [low, high] = self.halves;
         let [low_mask, high_mask] = self.masks;
         let Some((half, rest)) = octets.split_first_chunk::<{ Self::HALF }>() else {

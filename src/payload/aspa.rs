@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::asn::Asn;
+use super::rows::Ranked;
 
 /// A customer AS and all its providers (the ASPA profile draft; 8210bis §5.12).
 ///
@@ -80,6 +81,13 @@ impl Aspa {
     /// The providers, ascending; AS0 alone says that there are none.
     pub fn providers(&self) -> &[Asn] {
         &self.providers
+    }
+}
+
+impl Ranked for Aspa {
+    /// Most AS numbers are below 2^20.
+    fn rank(&self) -> u16 {
+        u16::try_from(self.customer.into_u32() >> 4).unwrap_or(u16::MAX)
     }
 }
 

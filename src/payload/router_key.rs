@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::asn::Asn;
+use super::rows::Ranked;
 
 /// A BGPsec router key (RFC 8635): the AS signs paths with the key of this identifier.
 ///
@@ -51,6 +52,13 @@ impl RouterKey {
     /// The SubjectPublicKeyInfo in DER.
     pub fn key(&self) -> &[u8] {
         &self.key
+    }
+}
+
+impl Ranked for RouterKey {
+    fn rank(&self) -> u16 {
+        let [high, low, ..] = self.ski;
+        u16::from_be_bytes([high, low])
     }
 }
 

@@ -134,28 +134,89 @@ impl<T: fmt::Debug> fmt::Debug for Table<T> {
     }
 }
 
-impl<T: Ord> Table<T> {
-    /// Sorts and joins rows. This is the only place where a table is made.
-    /// Costs a sort; rows that are in order already, or in runs that are, cost one pass.
+impl<T: Ranked> Table<T> {
+    /// Sorts and joins rows. This is the only place where a table is made. Costs two passes, and
+    /// a sort of the few rows that share a rank, in whatever order the rows come.
     pub(super) fn build(mut rows: Vec<(T, Attribute)>) -> Self {
-        // A stable sort on purpose: it finds the runs that documents and merges consist of.
-        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
-        rows.dedup_by(|(later, attribute), (kept, joined)| {
-            let twin = later == kept;
-            if twin {
-                *joined = joined.join(*attribute);
-            }
-            twin
-        });
-        let mut records = Vec::with_capacity(rows.len());
-        let mut attributes = Vec::with_capacity(rows.len());
+        order(&mut rows);
+        let count = rows.len();
+        let mut records: Vec<T> = Vec::with_capacity(count);
+        let mut attributes: Vec<Attribute> = Vec::with_capacity(count);
         for (record, attribute) in rows {
-            records.push(record);
-            attributes.push(attribute);
+            match (records.last(), attributes.last_mut()) {
+                (Some(twin), Some(joined)) if *twin == record => *joined = joined.join(attribute),
+                _ => {
+                    records.push(record);
+                    attributes.push(attribute);
+                }
+            }
         }
+        records.shrink_to_fit();
+        attributes.shrink_to_fit();
         Self {
             records: Arc::new(records),
             attributes: Arc::new(attributes),
+        }
+    }
+}
+
+/// A record whose wire order begins with a number.
+pub trait Ranked: Ord {
+    /// A number that never falls along the wire order, spread as evenly as real data allow.
+    fn rank(&self) -> u16;
+}
+
+/// Sorts rows by their records, in place.
+///
+/// Documents are sorted in ways of their own, so a sort by comparison would begin from nothing.
+/// Instead rows are exchanged until those of each rank are together (an American flag sort), and
+/// only the few of the same rank are compared.
+fn order<T: Ranked>(rows: &mut [(T, Attribute)]) {
+    // Below this, counting ranks costs more than it saves.
+    const FEW: usize = 4_096;
+    if rows.is_sorted_by(|(a, _), (b, _)| a <= b) {
+        return;
+    }
+    if rows.len() < FEW {
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        return;
+    }
+    group(rows);
+    for run in rows.chunk_by_mut(|(a, _), (b, _)| a.rank() == b.rank()) {
+        run.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
+}
+
+/// Brings the rows of each rank together, ranks ascending.
+fn group<T: Ranked>(rows: &mut [(T, Attribute)]) {
+    let mut ends = vec![0usize; 1 << 16];
+    for (record, _) in rows.iter() {
+        if let Some(count) = ends.get_mut(usize::from(record.rank())) {
+            *count += 1;
+        }
+    }
+    let mut next = Vec::with_capacity(ends.len());
+    let mut end = 0;
+    for count in &mut ends {
+        next.push(end);
+        end += *count;
+        *count = end;
+    }
+    for (rank, end) in ends.iter().enumerate() {
+        while let Some(place) = next.get(rank).copied().filter(|place| place < end) {
+            let Some(found) = rows
+                .get(place)
+                .map(|(record, _)| usize::from(record.rank()))
+            else {
+                return;
+            };
+            let Some(target) = next.get_mut(found) else {
+                return;
+            };
+            if *target != place {
+                rows.swap(place, *target);
+            }
+            *target += 1;
         }
     }
 }

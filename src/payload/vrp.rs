@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::asn::Asn;
+use super::rows::Ranked;
 
 /// A validated ROA payload: the AS may originate the prefix and its more specifics up to the
 /// max length (RFC 6811 §2).
@@ -153,6 +154,13 @@ impl VrpV4 {
     }
 }
 
+impl Ranked for VrpV4 {
+    fn rank(&self) -> u16 {
+        let [high, low, ..] = self.address.to_be_bytes();
+        !u16::from_be_bytes([high, low])
+    }
+}
+
 impl Ord for VrpV4 {
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
@@ -167,7 +175,7 @@ impl PartialOrd for VrpV4 {
 
 impl fmt::Debug for VrpV4 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Vrp::V4(*self).fmt(f)
+        fmt::Display::fmt(&Vrp::V4(*self), f)
     }
 }
 
@@ -249,6 +257,15 @@ impl VrpV6 {
     }
 }
 
+impl Ranked for VrpV6 {
+    /// All of the Internet is in 2000::/3, so these three bits are left out of the number.
+    fn rank(&self) -> u16 {
+        const FIRST: u64 = 0x2000 << 48;
+        let offset = self.high.saturating_sub(FIRST) >> 45;
+        !u16::try_from(offset).unwrap_or(u16::MAX)
+    }
+}
+
 impl Ord for VrpV6 {
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
@@ -263,7 +280,7 @@ impl PartialOrd for VrpV6 {
 
 impl fmt::Debug for VrpV6 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Vrp::V6(*self).fmt(f)
+        fmt::Display::fmt(&Vrp::V6(*self), f)
     }
 }
 

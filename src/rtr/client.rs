@@ -49,6 +49,10 @@ pub struct ClientSession {
     version: Version,
     /// Whether the cache has answered in this version.
     agreed: bool,
+    /// The version that the cache spoke last, on whatever connection.
+    spoken: Option<Version>,
+    /// Whether the cache named this version on this connection, which it may end over that.
+    offered: bool,
     epoch: Option<Epoch>,
     /// What a Serial Query can name; `None` once the cache said that it cannot go on from there.
     resume: Option<(Version, SessionId, Serial)>,
@@ -70,6 +74,8 @@ impl ClientSession {
             events: Vec::new(),
             version,
             agreed: false,
+            spoken: None,
+            offered: false,
             epoch: None,
             resume: None,
             updated: None,
@@ -84,6 +90,7 @@ impl ClientSession {
         self.decoder = Decoder::new();
         self.state = State::Asking;
         self.agreed = false;
+        self.offered = false;
         self.behind = false;
         self.heard = now;
     }
@@ -94,11 +101,16 @@ impl ClientSession {
             return;
         }
         // Some caches refuse a version by closing without a word; they are asked again one lower.
+        // A cache that has spoken this version before is only away.
         let lower = self
             .version
             .lower()
-            .filter(|lower| *lower >= self.config.versions.lowest());
+            .filter(|lower| *lower >= self.config.versions.lowest())
+            .filter(|_| self.spoken != Some(self.version));
         let reconnect = match (&self.state, lower) {
+            (State::Asking | State::Awaiting { .. }, _) if self.offered && !self.agreed => {
+                Reconnect::Downgrade(self.version)
+            }
             (State::Awaiting { .. }, Some(lower)) if !self.agreed => {
                 self.downgrade(lower);
                 Reconnect::Downgrade(lower)
@@ -247,6 +259,9 @@ impl ClientSession {
         let pdu_type = header.pdu_type;
         let refused = match self.agree(header) {
             Err(error) => Some(error),
+            Ok(version) if !pdu::type_exists(version, pdu_type) => {
+                Some(ProtocolError::UnsupportedType { pdu_type })
+            }
             Ok(version) => {
                 let fixed =
                     pdu::fixed_len(version, pdu_type).is_none_or(|len| len == header.length);
@@ -282,9 +297,9 @@ impl ClientSession {
                 self.refuse(error, &offending);
             }
             Ok(pdu) => {
-                let result = self.act(now, header, pdu);
-                if let Err(error) = result {
-                    self.refuse(error, &[]);
+                if let Err(error) = self.act(now, header, pdu) {
+                    let offending = self.decoder.taken(len).to_vec();
+                    self.refuse(error, &offending);
                 }
             }
         }
@@ -432,6 +447,7 @@ impl ClientSession {
             timing,
             set,
         };
+        self.spoken = Some(self.version);
         self.resume = Some((self.version, session, serial));
         self.epoch = Some(epoch.clone());
         self.updated = Some(now);
@@ -470,6 +486,7 @@ impl ClientSession {
                         if version < self.version && version >= self.config.versions.lowest() =>
                     {
                         self.downgrade(version);
+                        self.offered = true;
                         self.state = State::Asking;
                     }
                     _ => self.fail(

@@ -73,6 +73,12 @@ impl Decoder {
         self.buffer.get(start..end)
     }
 
+    /// The `length` octets that were taken last, once more; gone after the next push.
+    pub fn taken(&self, length: usize) -> &[u8] {
+        let start = self.start.saturating_sub(length);
+        self.buffer.get(start..self.start).unwrap_or_default()
+    }
+
     /// Gives the memory back when nothing is left in it.
     pub fn release(&mut self) {
         if self.is_empty() {

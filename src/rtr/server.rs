@@ -482,6 +482,8 @@ impl ServerSession {
             self.told = Some(session);
             self.serial = Some(serial);
             self.notified = None;
+            // After a full answer there is nothing left to doubt.
+            self.distrusted &= reply.answered() != Answered::Full;
         }
         if reply.answers_query() {
             let (answer, octets) = (reply.answered(), reply.octets());
@@ -500,7 +502,8 @@ impl ServerSession {
         let (snapshot, told, serial) = (current?, self.told?, self.serial?);
         let view = View::new(self.version?, self.config.kinds);
         let moved = if snapshot.serves(view, told) {
-            snapshot.changed_since(serial, view.kinds())
+            // Of what it was told already, only what is visible since then is news.
+            snapshot.changed_since(self.notified.unwrap_or(serial), view.kinds())
         } else {
             snapshot.serial() != serial
         };

@@ -10,10 +10,12 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    dead_code,
     reason = "helpers of tests may fail like tests"
 )]
 
+mod bis27;
+mod laws;
 mod pair;
 mod regressions;
+mod rfc8210;
 mod vectors;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rutter::payload::{
     Asn, Aspa, Attribute, DataSet, PayloadSet, RouterKey, RowsBuilder, UnixTime, Vrp,
 };
-use rutter::rtr::client::{self, ClientConfig, ClientSession, Epoch, Reconnect, Update};
+use rutter::rtr::client::{self, ClientConfig, ClientSession, Reconnect, Update};
 use rutter::rtr::server::{Close, Event, Output, ServerConfig, ServerSession, SessionRecord};
 use rutter::rtr::snapshot::{HistoryLimits, Step, Trigger};
 use rutter::rtr::{HistoryName, Pdu, Serial, SessionId, Snapshot, Version, Versions};
@@ -397,8 +397,11 @@ pub(crate) struct Pair {
     pub(crate) conn: Conn,
     pub(crate) client: ClientSession,
     pub(crate) updates: Vec<Update>,
-    pub(crate) events: Vec<client::Event>,
     pub(crate) ended: Option<Reconnect>,
+    /// The last query.
+    pub(crate) asked: Vec<u8>,
+    /// What the cache sent since a test looked last.
+    pub(crate) tap: Vec<u8>,
     to_client: Vec<u8>,
 }
 
@@ -413,93 +416,66 @@ impl Pair {
             conn: Conn::open(world),
             client: ClientSession::new(config, world.now),
             updates: Vec::new(),
-            events: Vec::new(),
             ended: None,
+            asked: Vec::new(),
+            tap: Vec::new(),
             to_client: Vec::new(),
         }
     }
 
-    /// Moves octets until both sides wait, or one ends. `chunk` says how many octets are
-    /// delivered at a time; with 0 the line is cut and what is under way is lost.
-    pub(crate) fn run(&mut self, world: &World, mut chunk: impl FnMut() -> usize) {
-        for _ in 0..1_000_000 {
-            while self.ended.is_none() && self.act(world) {}
-            if self.ended.is_some() {
-                return;
-            }
-            if self.to_client.is_empty() {
-                let moved = self.conn.closed.is_none() && self.conn.step(world);
-                self.to_client = self.conn.take();
-                if self.conn.closed.is_some() && self.to_client.is_empty() {
-                    self.client.disconnected();
-                } else if !moved && self.to_client.is_empty() {
-                    return;
-                }
-                continue;
-            }
-            let size = chunk().min(self.to_client.len());
-            if size == 0 {
-                return self.cut(world);
-            }
-            let rest = self.to_client.split_off(size);
-            let octets = std::mem::replace(&mut self.to_client, rest);
-            self.client.receive(world.now, &octets);
+    /// One thing happens: a side acts, or at most `chunk` octets reach the client. `false` when
+    /// both sides wait or the client has given up the connection.
+    pub(crate) fn step(&mut self, world: &World, chunk: usize) -> bool {
+        if self.ended.is_some() {
+            return false;
         }
-        panic!("the pair never waits");
-    }
-
-    /// Runs undisturbed.
-    pub(crate) fn settle(&mut self, world: &World) {
-        self.run(world, || usize::MAX);
-    }
-
-    fn act(&mut self, world: &World) -> bool {
         match self.client.output(world.now) {
-            client::Output::Send(octets) => self.conn.inbox.extend_from_slice(&octets),
-            client::Output::Event(client::Event::Updated(update)) => self.updates.push(*update),
-            client::Output::Event(event) => self.events.push(event),
-            client::Output::Reconnect(why) => self.ended = Some(why),
-            client::Output::Wait => return false,
+            client::Output::Send(octets) => {
+                self.asked = octets.to_vec();
+                self.conn.inbox.extend_from_slice(&octets);
+                return true;
+            }
+            client::Output::Event(client::Event::Updated(update)) => {
+                self.updates.push(*update);
+                return true;
+            }
+            client::Output::Event(_) => return true,
+            client::Output::Reconnect(why) => {
+                self.ended = Some(why);
+                return true;
+            }
+            client::Output::Wait => {}
         }
+        if self.to_client.is_empty() {
+            let moved = self.conn.closed.is_none() && self.conn.step(world);
+            self.to_client = self.conn.take();
+            self.tap.extend_from_slice(&self.to_client);
+            if self.conn.closed.is_some() && self.to_client.is_empty() {
+                self.client.disconnected();
+                return true;
+            }
+            return moved || !self.to_client.is_empty();
+        }
+        let rest = self.to_client.split_off(chunk.min(self.to_client.len()));
+        let octets = std::mem::replace(&mut self.to_client, rest);
+        self.client.receive(world.now, &octets);
         true
     }
 
-    /// Ends the connection without a word and makes another one.
-    pub(crate) fn cut(&mut self, world: &World) {
-        self.to_client.clear();
+    /// Ends the connection without a word; what is under way is lost.
+    pub(crate) fn cut(&mut self) {
         self.client.disconnected();
-        while self.ended.is_none() && self.act(world) {}
-        self.reconnect(world);
+        self.to_client.clear();
     }
 
+    /// Makes another connection once the client wants one.
     pub(crate) fn reconnect(&mut self, world: &World) {
+        self.to_client.clear();
+        self.tap.clear();
         self.ended = None;
         self.conn = Conn::open(world);
         self.client.connected(world.now);
     }
-
-    pub(crate) fn epoch(&self) -> &Epoch {
-        self.client.epoch().unwrap()
-    }
-}
-
-/// What a set looks like in this version.
-pub(crate) fn projected(set: &PayloadSet, version: Version) -> PayloadSet {
-    let mut rows = RowsBuilder::new();
-    for vrp in set.vrps() {
-        rows.push_vrp(vrp, Attribute::default());
-    }
-    if version != Version::V0 {
-        for key in set.router_keys() {
-            rows.push_router_key(key.clone(), Attribute::default());
-        }
-    }
-    if version == Version::V2 {
-        for aspa in set.aspas() {
-            rows.push_aspa(aspa.clone(), Attribute::default());
-        }
-    }
-    DataSet::new(&rows.finish()).payload().clone()
 }
 
 /// A client of one version in the middle of an answer: of a full one, or of an increment to this

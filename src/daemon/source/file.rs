@@ -211,7 +211,7 @@ async fn look(path: &Path, known: &Known, limits: &Limits) -> Finding {
     let job = Job {
         path: path.into(),
         known: known.clone(),
-        limits: limits.clone(),
+        limits: *limits,
         lease: lease.holder(),
     };
     let finding = spawn_blocking(move || job.look()).await;

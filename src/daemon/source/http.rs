@@ -118,7 +118,7 @@ impl Fetcher<'_> {
 
     /// Reads a document while it arrives.
     async fn read(&self, response: Response) -> Result<Document, SourceError> {
-        let limits = self.source.limits.clone();
+        let limits = self.source.limits;
         let too_large = SourceError::TooLarge {
             limit: limits.octets,
         };

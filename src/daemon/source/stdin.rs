@@ -16,7 +16,7 @@ pub(super) async fn deliver(source: &Source, outlet: &Outlet) -> Result<(), Clos
     let started = Instant::now();
     let lease = Lease::default();
     let holder = lease.holder();
-    let limits = source.limits.clone();
+    let limits = source.limits;
     let (sender, answer) = oneshot::channel();
     // Not a thread of the runtime, which would wait at its end for a terminal that says nothing.
     let spawned = thread::Builder::new().name("stdin".into()).spawn(move || {

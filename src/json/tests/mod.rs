@@ -31,7 +31,7 @@ fn read_in(
     limits: &Limits,
     size: &mut dyn FnMut() -> usize,
 ) -> Result<Document, ReadError> {
-    let mut reader = Reader::new(limits.clone());
+    let mut reader = Reader::new(*limits);
     let mut rest = document;
     while !rest.is_empty() {
         let (chunk, tail) = rest.split_at(size().clamp(1, rest.len()));
