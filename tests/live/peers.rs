@@ -1,6 +1,6 @@
 //! What is remembered of an address, and who may connect.
 
-use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use rutter::config::{Config, Settings};
@@ -100,9 +100,7 @@ fn who_is_not_on_the_list_is_closed_at_once() {
             &format!("{own}:0"),
             &["--allow", &allow],
         );
-        let mut router = Router {
-            stream: TcpStream::connect(cache.address()).unwrap(),
-        };
+        let mut router = Router::connect(cache.address());
         if welcome {
             assert_eq!(router.load(1).payload.len(), payloads.vrps.len());
         } else {

@@ -103,7 +103,7 @@ fn nothing_new_is_accepted_during_a_stop() {
     assert_eq!(idle.until_closed(), b"");
     if let Ok(stream) = TcpStream::connect_timeout(&cache.address(), Duration::from_secs(5)) {
         // It was in the queue of the system, which is thrown away.
-        assert_eq!(Router { stream }.until_gone(), b"");
+        assert_eq!(Router::from_stream(stream).until_gone(), b"");
     }
     busy.rest_of_answer(&response);
     drop((busy, idle));
