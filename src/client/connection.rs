@@ -131,21 +131,29 @@ async fn drive(
     progress: &mut impl FnMut(Progress),
 ) -> Result<Outcome, FetchError> {
     let mut buffer = vec![0; 64 * 1024];
+    let mut downgraded = false;
+    // Whether a lower version was asked for on this connection and nothing has come of it.
+    let mut asked_again = false;
     loop {
         match session.output(Instant::now()) {
             Output::Send(mut octets) => {
+                asked_again = downgraded;
                 while !octets.is_empty() {
-                    stream
-                        .send(&mut octets)
-                        .await
-                        .map_err(FetchError::Transport)?;
+                    match stream.send(&mut octets).await {
+                        Ok(_) => {}
+                        Err(_) if asked_again => return Ok(Outcome::Again),
+                        Err(error) => return Err(FetchError::Transport(error)),
+                    }
                 }
             }
             Output::Event(Event::Updated(update)) => {
                 return Ok(Outcome::Complete(Box::new(update.epoch)));
             }
             Output::Event(Event::NoData) => return Err(FetchError::NoData),
-            Output::Event(Event::Downgraded(version)) => progress(Progress::Downgraded(version)),
+            Output::Event(Event::Downgraded(version)) => {
+                downgraded = true;
+                progress(Progress::Downgraded(version));
+            }
             Output::Event(_) => {}
             Output::Reconnect(Reconnect::Downgrade(_)) => return Ok(Outcome::Again),
             Output::Reconnect(Reconnect::After(failure)) => {
@@ -156,6 +164,8 @@ async fn drive(
                 let until = deadline.unwrap_or_else(tokio::time::Instant::now);
                 tokio::select! {
                     received = stream.recv(&mut buffer) => match received {
+                        // Many caches close after error 4; what they offer stands.
+                        Ok(0) | Err(_) if asked_again => return Ok(Outcome::Again),
                         Ok(0) => session.disconnected(),
                         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
                             session.disconnected();
@@ -163,6 +173,7 @@ async fn drive(
                         Err(error) => return Err(FetchError::Transport(error)),
                         Ok(octets) => {
                             let octets = buffer.get(..octets).unwrap_or_default();
+                            asked_again = false;
                             session.receive(Instant::now(), octets);
                             progress(Progress::Received(session.received()));
                         }

@@ -1,6 +1,7 @@
 //! `rutter dump`.
 
 use std::error::Error;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::client::Progress;
+use crate::daemon::random;
 use crate::json::write::{self, DumpMetadata};
 use crate::payload::PayloadSet;
 use crate::tools::dump::{Request, dump};
@@ -58,21 +60,60 @@ pub fn run(request: &Request, output: &Output) -> Result<(), Box<dyn Error>> {
         eprintln!("rutter: {count} bad rows left out, the first is {first}");
     }
     let form = output.form;
-    match &output.file {
-        None => print(form, &dumped.set, &dumped.metadata, io::stdout().lock())?,
-        Some(path) => replace(path, |file| {
-            print(form, &dumped.set, &dumped.metadata, file)
-        })?,
-    }
-    Ok(())
+    let (set, metadata) = (&dumped.set, &dumped.metadata);
+    let written = match &output.file {
+        None => print(form, set, metadata, io::stdout().lock()),
+        Some(path) => replace(path, |file| print(form, set, metadata, file)),
+    };
+    written.map_err(|cause| {
+        let to = output.file.clone();
+        WriteError { to, cause }.into()
+    })
 }
 
-/// Writes a file beside the one wanted and puts it in its place once it is whole.
-fn replace(path: &Path, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".part");
-    write(File::create(&beside)?)?;
-    fs::rename(&beside, path)
+/// The output cannot be written.
+#[derive(Debug)]
+struct WriteError {
+    /// Into which file; `None` is standard output.
+    to: Option<PathBuf>,
+    cause: io::Error,
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.to {
+            Some(path) => write!(f, "cannot write {}", path.display()),
+            None => f.write_str("cannot write to standard output"),
+        }
+    }
+}
+
+impl Error for WriteError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+/// Writes a file beside the one wanted and puts it in its place once it is whole and on the disk.
+/// A link stays one; a device or a pipe is written to as it is.
+fn replace(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&path).is_ok_and(|target| !target.is_file()) {
+        return write(&File::options().write(true).open(&path)?);
+    }
+    // A name that neither another run nor a trap in a shared folder has.
+    let chance = u64::from_be_bytes(random::octets());
+    let mut beside = path.clone().into_os_string();
+    beside.push(format!(".{chance:016x}.part"));
+    let file = File::create_new(&beside)?;
+    let written = write(&file)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::rename(&beside, &path));
+    if written.is_err() {
+        // What went wrong before says more than what may go wrong here.
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
 
 fn print(form: Form, set: &PayloadSet, metadata: &DumpMetadata, out: impl Write) -> io::Result<()> {

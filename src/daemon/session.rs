@@ -234,7 +234,11 @@ impl Session {
             .shared
             .peers
             .report_delay(self.peer.address().ip(), Instant::now());
-        sleep(delay).await;
+        // Held back, it would hold up a stop; and a plain close is what calms a router most.
+        tokio::select! {
+            () = sleep(delay) => {}
+            _ = self.moments.wait_for(|moment| moment.stopping) => return Err(End::Stopped),
+        }
         match timeout(self.shared.stall, self.send(octets)).await {
             Ok(sent) => sent,
             Err(_) => Err(End::Stalled),

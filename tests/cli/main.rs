@@ -1,0 +1,15 @@
+//! The program from outside: what is typed, what it prints, and its exit code.
+
+#[cfg(test)]
+mod caches;
+#[cfg(test)]
+mod dump;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod serve;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
+#[cfg(test)]
+mod usage;

@@ -1,0 +1,204 @@
+//! The built server as a child.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use rustix::process::{Pid, Signal};
+
+use crate::support::payloads::Payloads;
+use crate::support::process::tail;
+use crate::support::{temp_dir, wait_for};
+
+/// How long anything that is awaited may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// `rutter serve`, killed by its id when this is dropped.
+pub(crate) struct Cache {
+    child: Child,
+    address: SocketAddr,
+    log: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl Cache {
+    /// Serves a file of these payloads on loopback. Notifies may follow one another after a
+    /// second, and what happens in sessions is in the log.
+    #[track_caller]
+    pub(crate) fn start(payloads: &Payloads, arguments: &[&str]) -> Self {
+        let folder = temp_dir();
+        payloads.write_json(&source_in(&folder));
+        Self::start_in(folder, arguments)
+    }
+
+    /// Serves the file `vrps.json` of a folder, there or not.
+    #[track_caller]
+    pub(crate) fn start_in(folder: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let path = source_in(&folder).into_os_string().into_string().unwrap();
+        Self::start_with(folder, &["--source", &path], "127.0.0.1:0", arguments)
+    }
+
+    /// Serves what some arguments say, on an address.
+    #[track_caller]
+    pub(crate) fn start_with(
+        folder: tempfile::TempDir,
+        source: &[&str],
+        listen: &str,
+        arguments: &[&str],
+    ) -> Self {
+        Self::spawn(folder, source, Stdio::null(), listen, arguments)
+    }
+
+    /// Serves what comes on standard input.
+    #[track_caller]
+    pub(crate) fn start_on_input(input: fs::File) -> Self {
+        let source = &["--source", "-"];
+        Self::spawn(temp_dir(), source, input.into(), "127.0.0.1:0", &[])
+    }
+
+    #[track_caller]
+    fn spawn(
+        folder: tempfile::TempDir,
+        source: &[&str],
+        input: Stdio,
+        listen: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let log = folder.path().join("server.log");
+        let output = fs::File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_rutter"))
+            .args(["--log", "info,rutter::daemon=debug", "serve"])
+            .args(source)
+            .args(["--listen", &format!("tcp://{listen}")])
+            .args(["--set", "rtr.notify-interval=1s"])
+            .args(arguments)
+            .env("NO_PROXY", "127.0.0.1")
+            .stdin(input)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let mut cache = Self {
+            child,
+            address: listen.parse().unwrap(),
+            log,
+            folder,
+        };
+        cache.address = wait_for("the server listens", PATIENCE, || {
+            assert!(cache.child.try_wait().unwrap().is_none(), "{}", cache.log());
+            listening(&cache.log()).ok_or_else(|| cache.log())
+        });
+        cache
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The file that is served.
+    pub(crate) fn source(&self) -> PathBuf {
+        source_in(&self.folder)
+    }
+
+    /// Renames a new list into the place of the old one.
+    pub(crate) fn publish(&self, payloads: &Payloads) {
+        payloads.write_json(&self.source());
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// Waits until a line of the log has all of these words, and gives the line.
+    #[track_caller]
+    pub(crate) fn says(&self, words: &[&str]) -> String {
+        self.says_times(1, words)
+    }
+
+    /// Waits until so many lines of the log have all of these words, and gives the last of them.
+    #[track_caller]
+    pub(crate) fn says_times(&self, times: usize, words: &[&str]) -> String {
+        wait_for(&format!("a log line with {words:?}"), PATIENCE, || {
+            let log = self.log();
+            let line = lines_with(&log, words).nth(times - 1).map(str::to_owned);
+            line.ok_or_else(|| tail(&log, 4_000).to_owned())
+        })
+    }
+
+    /// How many lines of the log have all of these words.
+    pub(crate) fn said(&self, words: &[&str]) -> usize {
+        lines_with(&self.log(), words).count()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        rustix::process::kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Waits until the process has ended.
+    #[track_caller]
+    pub(crate) fn ended(&mut self, patience: Duration) -> ExitStatus {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            let late = Instant::now() > deadline;
+            assert!(!late, "still running after {patience:?}: {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Ends the process without a word and gives the folder back.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.folder, temp_dir())
+    }
+
+    /// The memory that the process holds, in octets.
+    pub(crate) fn resident(&self) -> usize {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let size = line.unwrap().split_ascii_whitespace().nth(1).unwrap();
+        size.parse::<usize>().unwrap() * 1024
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        // It may have ended by itself; that is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() && self.log.exists() {
+            eprintln!("--- server\n{}", tail(&self.log(), 4_000));
+        }
+    }
+}
+
+fn source_in(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("vrps.json")
+}
+
+fn lines_with<'l>(log: &'l str, words: &[&str]) -> impl Iterator<Item = &'l str> {
+    log.lines()
+        .filter(move |line| words.iter().all(|word| line.contains(word)))
+}
+
+fn listening(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().find(|line| line.contains("listening"))?;
+    let (_, rest) = line.split_once("address=")?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,30 @@
+//! The server as it runs: real files, real sockets, real processes, real data.
+//!
+//! What the protocol says is tested in memory, with a virtual clock. Here is what only a running
+//! server shows: that a file reaches routers, that slow and broken routers cost nobody else
+//! anything, how it starts and stops, and that real lists of years go through it unharmed.
+//!
+//! Routers are raw sockets with literal octets. Nothing sleeps for what can be awaited, and every
+//! wait has an end.
+
+#[cfg(test)]
+mod cache;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod octets;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod real;
+#[cfg(test)]
+mod router;
+#[cfg(test)]
+mod sources;
+#[cfg(test)]
+mod stop;
+#[cfg(test)]
+#[path = "../support/mod.rs"]
+mod support;
