@@ -107,7 +107,15 @@ impl Session {
     async fn run(&mut self) -> End {
         loop {
             let result = match self.next() {
-                Output::Send(octets) => self.send(octets).await,
+                Output::Send(octets) => {
+                    let sent = self.send(octets).await;
+                    // Between the small first piece of a large answer and the rest, others have
+                    // their turn, and a peer that has gone meanwhile is noticed.
+                    if self.machine.is_busy() {
+                        tokio::task::yield_now().await;
+                    }
+                    sent
+                }
                 Output::Report(octets) => Box::pin(self.report(octets)).await,
                 Output::Prepare(answer) => {
                     if let Some(snapshot) = self.shared.store.snapshot() {

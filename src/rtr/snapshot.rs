@@ -136,8 +136,9 @@ struct Published {
     payload: PayloadSet,
     entries: VecDeque<Arc<Entry>>,
     full: [OnceLock<Image>; 3],
-    /// One for each entry: the way from where the entry begins to here.
-    increments: Vec<OnceLock<Increment>>,
+    /// One for each entry: the way from where the entry begins to here. Few are ever asked for,
+    /// so an empty one is small.
+    increments: Vec<OnceLock<Box<Increment>>>,
 }
 
 /// The way from one serial to the current one.
@@ -361,10 +362,10 @@ impl Snapshot {
         let increment = self.published.increments.get(place)?.get_or_init(|| {
             let steps: Vec<&Delta> = entries.range(place..).map(|entry| &entry.delta).collect();
             let composed = (steps.len() > 1).then(|| Delta::compose(&steps));
-            Increment {
+            Box::new(Increment {
                 composed,
                 ..Increment::default()
-            }
+            })
         });
         let delta = increment.composed.as_ref().unwrap_or(last);
         Some(cell(&increment.images).get_or_init(|| Image::increment(answer.version, delta)))
