@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Addresses that had trouble lately, at most [`CAPACITY`](Self::CAPACITY) of them, an hour each.
+/// Addresses that had trouble lately, a bounded number of them, an hour each.
 ///
 /// BIRD comes back at once and without end after most Error Reports, 10,973 times in 4 s as
 /// measured, so reports to an address that gets many of them are sent later and later.

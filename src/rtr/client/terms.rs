@@ -59,7 +59,7 @@ pub enum Output {
     /// Something happened.
     Event(Event),
     /// End the connection and make another one, at once or after the retry interval, and tell
-    /// [`connected`](ClientSession::connected).
+    /// [`connected`](super::ClientSession::connected).
     Reconnect(Reconnect),
     /// Wait for input or the deadline.
     Wait,
