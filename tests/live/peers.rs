@@ -1,14 +1,16 @@
 //! What is remembered of an address, and who may connect.
 
-use std::net::{IpAddr, UdpSocket};
+use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rutter::config::{Config, Settings};
 
-use super::cache::Cache;
+use super::cache::{Cache, PATIENCE};
 use super::router::{CACHE_RESET, ERROR_REPORT, Router};
 use crate::support::payloads::{Payloads, Prng};
-use crate::support::temp_dir;
+use crate::support::process::run;
+use crate::support::{Need, is_root, not_run, program, temp_dir};
 
 /// An Error Report without an enclosed PDU and without text.
 fn report(version: u8, code: u8) -> [u8; 16] {
@@ -72,42 +74,54 @@ fn reports_to_one_address_come_later_and_later() {
     assert!(time_to_report(2) < Duration::from_millis(450));
 }
 
-/// An address of this host that is not loopback, without a packet being sent.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    socket.connect("198.51.100.1:9").ok()?;
-    let address = socket.local_addr().ok()?.ip();
-    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
-}
+/// Serves on an address that is not loopback and dumps from there, in a network namespace that
+/// ends with the script: `SCRIPT rutter source prefix log`.
+const IN_A_NETWORK_OF_ITS_OWN: &str = r#"
+    set -eu
+    : >"$4"
+    ip link set lo up
+    ip address add 192.0.2.1/32 dev lo
+    "$1" serve --source "$2" --listen tcp://192.0.2.1:8282 --allow "$3" 2>"$4" &
+    server=$!
+    trap 'kill $server' EXIT
+    until grep -q published "$4"; do kill -0 $server; sleep 0.02; done
+    "$1" dump tcp://192.0.2.1:8282 --output csv
+"#;
 
 #[test]
 fn who_is_not_on_the_list_is_closed_at_once() {
-    let Some(own) = own_address() else {
-        // The rule itself is tested below.
-        return;
-    };
-    let payloads = Payloads::vrps(50, &mut Prng::new(4));
-    for (allow, welcome) in [
-        ("203.0.113.0/24".to_owned(), false),
-        (own.to_string(), true),
-    ] {
-        let folder = temp_dir();
-        let source = folder.path().join("vrps.json");
-        payloads.write_json(&source);
-        let cache = Cache::start_with(
-            folder,
-            &["--source", source.to_str().unwrap()],
-            &format!("{own}:0"),
-            &["--allow", &allow],
-        );
-        let mut router = Router::connect(cache.address());
-        if welcome {
-            assert_eq!(router.load(1).payload.len(), payloads.vrps.len());
-        } else {
-            assert_eq!(router.until_gone(), b"");
-            cache.says(&["connection refused", "access list"]);
-        }
+    let what = "the access list over the wire";
+    if !is_root() || program("unshare").is_none() || program("ip").is_none() {
+        return not_run(what, Need::Peers, "needs root, unshare and ip");
     }
+    let folder = temp_dir();
+    let source = folder.path().join("vrps.json");
+    let log = folder.path().join("log");
+    let payloads = Payloads::vrps(50, &mut Prng::new(4));
+    payloads.write_json(&source);
+    let dumped = |allow: &str| {
+        let mut command = Command::new("unshare");
+        command.args([
+            "--net",
+            "--kill-child",
+            "sh",
+            "-c",
+            IN_A_NETWORK_OF_ITS_OWN,
+            "sh",
+        ]);
+        command.arg(env!("CARGO_BIN_EXE_rutter")).arg(&source);
+        run(command.arg(allow).arg(&log), PATIENCE)
+    };
+
+    let csv = dumped("192.0.2.0/24").unwrap();
+    assert_eq!(csv.lines().count(), 1 + payloads.vrps.len());
+
+    assert!(dumped("203.0.113.0/24").is_err());
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(
+        said.contains("connection refused") && said.contains("access list"),
+        "{said}"
+    );
 }
 
 #[test]
