@@ -3,6 +3,7 @@
 //! The pipeline task is the only writer of the store. What it does at each turn is [`step`], a
 //! function of the sources, the snapshot before and the time.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -96,11 +97,13 @@ impl Pipeline {
         let name = &source.name;
         match update.result {
             Err(error) => {
+                // As a trait object it is logged with what caused it.
+                let error: &(dyn Error + 'static) = &error;
                 // A source that stays broken says so once, and then at debug.
                 if source.failing {
-                    debug!(source = %name, %error, "source still fails, last good data stays");
+                    debug!(source = %name, error, "source still fails, last good data stays");
                 } else {
-                    warn!(source = %name, %error, "source fails, last good data stays");
+                    warn!(source = %name, error, "source fails, last good data stays");
                 }
                 source.failing = true;
                 false

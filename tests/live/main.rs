@@ -11,6 +11,7 @@
 mod cache;
 #[cfg(test)]
 mod http;
+mod https;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
