@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
+use crate::daemon::random;
 
 /// The time until the next request, from how the last ones went.
 #[derive(Debug)]
@@ -10,7 +10,6 @@ pub(super) struct Pace {
     refresh: Duration,
     /// Failures since the last success.
     failures: u32,
-    random: SystemRandom,
 }
 
 impl Pace {
@@ -22,14 +21,13 @@ impl Pace {
         Self {
             refresh,
             failures: 0,
-            random: SystemRandom::new(),
         }
     }
 
     /// The wait after a success.
     pub(super) fn succeeded(&mut self) -> Duration {
         self.failures = 0;
-        self.jittered(self.refresh)
+        Self::jittered(self.refresh)
     }
 
     /// The wait after a failure.
@@ -37,14 +35,12 @@ impl Pace {
         let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         let wait = Self::FIRST_RETRY.saturating_mul(factor);
-        self.jittered(wait.min(self.refresh))
+        Self::jittered(wait.min(self.refresh))
     }
 
-    /// Up to a tenth more or less. Without random numbers the plain wait is good enough.
-    fn jittered(&self, wait: Duration) -> Duration {
-        let mut chance = [u8::MAX / 2];
-        let _ = self.random.fill(&mut chance);
-        let [chance] = chance;
+    /// Up to a tenth more or less.
+    fn jittered(wait: Duration) -> Duration {
+        let [chance] = random::octets();
         let tenth = wait / 10;
         (wait - tenth) + tenth * 2 * u32::from(chance) / u32::from(u8::MAX)
     }
