@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::net::{Endpoint, Host};
+use crate::net::Endpoint;
 use crate::rtr::{Timing, Version, Versions};
 
 /// What a server is to do.
@@ -378,15 +378,15 @@ fn listener(text: &str, allow: &[IpNet]) -> Result<Listener, String> {
         Ok(_) => return Err("only tcp:// can be listened on so far".into()),
         Err(error) => return Err(error.to_string()),
     };
-    let Host::Ip(ip) = at.host() else {
+    let Some(address) = at.socket_addr() else {
         return Err("needs an IP address, not a name".into());
     };
     // Closed by default: plain TCP is for a trusted network only (RFC 8210 §9).
-    if !ip.is_loopback() && allow.is_empty() {
+    if !address.ip().is_loopback() && allow.is_empty() {
         return Err("is not on loopback: name the routers that may connect with --allow".into());
     }
     Ok(Listener {
-        address: SocketAddr::new(*ip, at.port()),
+        address,
         allow: allow.to_vec(),
     })
 }

@@ -141,7 +141,15 @@ impl Pipeline {
         }
         let previous = self.store.snapshot();
         let limits = self.limits;
-        let work = move || work(sources, previous.as_deref(), trigger, unix_now(), limits);
+        let now = unix_now();
+        let work = move || {
+            let previous = previous.as_deref();
+            let turn = step(sources, previous, trigger, now, limits, random_name);
+            if let (Some(new), Some(old)) = (&turn.snapshot, previous) {
+                prepare(new, old);
+            }
+            turn
+        };
         match tokio::task::spawn_blocking(work).await {
             Ok(Turn {
                 kept,
@@ -167,9 +175,7 @@ impl Pipeline {
             return false;
         };
         let snapshot = Arc::new(snapshot);
-        for left_out in snapshot.data().left_out() {
-            warn!(customer = %left_out.customer, reason = %left_out.reason, "ASPA left out");
-        }
+        self.tell_left_out(&snapshot);
         let set = snapshot.payload();
         let last = snapshot
             .entries()
@@ -191,6 +197,17 @@ impl Pipeline {
         true
     }
 
+    /// Says once, and not for each of them, that ASPAs cannot be served.
+    fn tell_left_out(&self, snapshot: &Snapshot) {
+        let left_out = snapshot.data().left_out();
+        let before = self.store.snapshot();
+        let known = before.is_some_and(|before| before.data().left_out() == left_out);
+        if let Some(first) = left_out.first().filter(|_| !known) {
+            let (customer, reason) = (first.customer, first.reason);
+            warn!(count = left_out.len(), %customer, %reason, "ASPAs left out, the first is named");
+        }
+    }
+
     /// When something is to be taken out because it expired.
     fn expiry_due(&self) -> Option<Instant> {
         let wait = Duration::from_secs(self.next_expiry?.since(unix_now()));
@@ -203,51 +220,41 @@ impl Pipeline {
 }
 
 /// What comes of a turn.
-struct Turn {
+#[derive(Debug)]
+pub struct Turn {
     /// The sources' rows without those that expired, which never come back without a document.
-    kept: Vec<Option<Rows>>,
-    next_expiry: Option<UnixTime>,
-    snapshot: Option<Snapshot>,
+    pub kept: Vec<Option<Rows>>,
+    /// When the first of them expires.
+    pub next_expiry: Option<UnixTime>,
+    /// The snapshot that follows, `None` when nothing changed.
+    pub snapshot: Option<Snapshot>,
 }
 
-fn work(
+/// From what sources say, `None` for those that have said nothing, to what is served then.
+pub fn step(
     sources: Vec<Option<Rows>>,
     previous: Option<&Snapshot>,
     trigger: Trigger,
     now: UnixTime,
     limits: HistoryLimits,
+    fresh_name: impl FnOnce() -> HistoryName,
 ) -> Turn {
     let unexpired = |rows: Option<Rows>| rows.map(|rows| rows.unexpired(now));
     let kept: Vec<Option<Rows>> = sources.into_iter().map(unexpired).collect();
     let present: Vec<Rows> = kept.iter().flatten().cloned().collect();
-    let snapshot = step(&present, previous, trigger, now, limits, random_name);
-    if let (Some(new), Some(old)) = (&snapshot, previous) {
-        prepare(new, old);
-    }
-    let next_expiry = present.iter().filter_map(Rows::next_expiry).min();
-    Turn {
-        kept,
-        next_expiry,
-        snapshot,
-    }
-}
-
-/// The snapshot that follows, `None` when nothing changed.
-pub fn step(
-    sources: &[Rows],
-    previous: Option<&Snapshot>,
-    trigger: Trigger,
-    now: UnixTime,
-    limits: HistoryLimits,
-    fresh_name: impl FnOnce() -> HistoryName,
-) -> Option<Snapshot> {
-    let data = DataSet::new(&Rows::union(sources).unexpired(now));
-    match previous {
+    let data = DataSet::new(&Rows::union(&present));
+    let snapshot = match previous {
         None => Some(Snapshot::first(fresh_name(), data)),
         Some(previous) => match previous.next(data, trigger, now, limits) {
             Step::Unchanged => None,
             Step::Revision(snapshot) | Step::Serial(snapshot) => Some(snapshot),
         },
+    };
+    let next_expiry = present.iter().filter_map(Rows::next_expiry).min();
+    Turn {
+        kept,
+        next_expiry,
+        snapshot,
     }
 }
 
@@ -285,4 +292,41 @@ fn unix_now() -> UnixTime {
 
 fn random_name() -> HistoryName {
     HistoryName::new(super::random::octets())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds until the pipeline takes out what expires in `expires` seconds, when it last did
+    /// so `ago` seconds ago.
+    fn due(expires: u64, ago: Option<u64>) -> u64 {
+        let mut pipeline = Pipeline::new(["a".into()], HistoryLimits::default(), Store::new());
+        // A moment that is far enough from the beginning of the clock to look back from.
+        let now = Instant::now();
+        pipeline.next_expiry = Some(unix_now().plus(expires));
+        pipeline.expired_at = ago.and_then(|ago| now.checked_sub(Duration::from_secs(ago)));
+        let due = pipeline.expiry_due().unwrap();
+        due.duration_since(now)
+            .as_millis()
+            .div_ceil(1_000)
+            .try_into()
+            .unwrap()
+    }
+
+    #[test]
+    fn expiry_makes_at_most_one_serial_a_minute() {
+        assert!((5..=6).contains(&due(5, None)));
+        assert!((50..=51).contains(&due(1, Some(10))));
+        assert!((1..=2).contains(&due(1, Some(60))));
+        assert!((300..=301).contains(&due(300, Some(10))));
+        // What is overdue goes as soon as the minute is over.
+        assert!((0..=1).contains(&due(0, Some(61))) && (20..=21).contains(&due(0, Some(40))));
+    }
+
+    #[test]
+    fn nothing_expires_when_nothing_says_so() {
+        let pipeline = Pipeline::new(["a".into()], HistoryLimits::default(), Store::new());
+        assert!(pipeline.expiry_due().is_none());
+    }
 }

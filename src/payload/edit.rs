@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::asn::Asn;
 use super::aspa::Aspa;
-use super::delta::{Delta, Fault};
+use super::delta::Fault;
 use super::router_key::RouterKey;
 use super::set::PayloadSet;
 use super::vrp::{Vrp, VrpV4, VrpV6};
@@ -123,21 +123,19 @@ impl Edits {
         self.len() == 0
     }
 
-    /// The set with all changes, and what changed. Costs a pass over the set.
-    pub fn finish(self) -> (PayloadSet, Delta) {
+    /// The set with all changes. Costs a pass over the set.
+    pub fn finish(self) -> PayloadSet {
         let mut aspas = kept(self.old.aspas(), |aspa| {
             !self.aspas.contains_key(&aspa.customer())
         });
         aspas.extend(self.aspas.into_values().flatten());
         aspas.sort_unstable();
-        let new = PayloadSet::from_ordered(
+        PayloadSet::from_ordered(
             applied(self.old.v4(), self.v4),
             applied(self.old.v6(), self.v6),
             applied(self.old.router_keys(), self.router_keys),
             aspas,
-        );
-        let delta = Delta::between(&self.old, &new);
-        (new, delta)
+        )
     }
 }
 

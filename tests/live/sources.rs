@@ -12,7 +12,7 @@ use rutter::rtr::{Version, Versions};
 use super::cache::{Cache, PATIENCE};
 use super::router::{NOTIFY, RESET_QUERY, Router, announced, increment};
 use crate::support::payloads::{Payloads, Prng};
-use crate::support::temp_dir;
+use crate::support::{report, temp_dir};
 
 /// The help promises a second. Twice that, because the processors are shared; the look that needs
 /// no notice from the system comes after half a minute and cannot be taken for it.
@@ -107,6 +107,10 @@ fn a_change_arrives(publish: impl Fn(&Payloads, &Path)) {
         let notify = router.expect(NOTIFY);
         let took = begin.elapsed();
         assert!(took < PICKED_UP, "{took:?}");
+        let (version, took) = (has.version, took.as_millis());
+        report(&format!(
+            "live: a changed file reached a router of version {version} as a Notify after {took} ms"
+        ));
         assert_eq!(
             (notify.version(), notify.word()),
             (has.version, has.session)

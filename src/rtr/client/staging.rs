@@ -71,7 +71,7 @@ impl Staging {
     pub(super) fn finish(self) -> Result<PayloadSet, ProtocolError> {
         match self.kind {
             Kind::Full { rows, aspas } => full_set(rows, aspas),
-            Kind::Increment(edits) => Ok(edits.finish().0),
+            Kind::Increment(edits) => Ok(edits.finish()),
         }
     }
 }
@@ -140,6 +140,6 @@ fn full_set(rows: RowsBuilder, aspas: Edits) -> Result<PayloadSet, ProtocolError
     if rows.len() != count {
         return Err(ProtocolError::DuplicateAnnouncement);
     }
-    let (aspas, _) = aspas.finish();
+    let aspas = aspas.finish();
     Ok(DataSet::new(&rows).payload().clone().with_aspas_of(&aspas))
 }

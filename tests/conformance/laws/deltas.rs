@@ -231,10 +231,11 @@ fn edits_amount_to_the_difference() {
             assert_eq!(done, expected);
             faults += usize::from(done.is_err());
         }
-        let (set, delta) = edits.finish();
+        let set = edits.finish();
         assert_eq!(Model::from(&set), model);
         assert_eq!(set, model.set());
-        assert_eq!(delta, Delta::between(&old.set(), &set));
+        let delta = Delta::between(&old.set(), &set);
+        assert_eq!(delta.apply(&old.set()), Ok(set));
     }
     assert!(faults > 100);
 }
