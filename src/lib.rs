@@ -7,16 +7,17 @@
 //!    differences between sets, origin validation.
 //! 2. [`rtr`]: how it is spoken. PDUs, snapshots with their histories and shared images, and the
 //!    two sides of a session as machines without I/O.
-//! 3. [`json`]: documents of validators in, ours out.
+//! 3. [`json`]: documents of validators in, ours out. [`slurm`]: local exceptions.
 //! 4. [`net`]: the wire, which knows nothing of RPKI: endpoints, streams, listeners.
 //! 5. [`config`]: what the operator's words mean. [`client`]: an RTR client on a connection.
+//!    [`http`]: how a running server is spoken to.
 //! 6. [`daemon`]: how it runs. Sources, the pipeline, the store, sessions, start and stop.
 //!    [`tools`]: what a command runs when it is longer than a file.
 //! 7. [`cmd`], [`cli`], [`log`]: the front door.
 //!
 //! The rules, which a test keeps: a file uses its own folder and lower rows, never its own row
-//! and never upwards. The rows are `cli cmd log` › `daemon tools` › `client config` › `net` › `rtr json`
-//! › `payload`; `net` uses nothing of ours. The core (`payload`, `rtr`, `json`) names no socket,
+//! and never upwards. The rows are `cli cmd log` › `daemon tools` › `http client config` › `net` › `rtr slurm
+//! json` › `payload`; `net` uses nothing of ours. The core (`payload`, `rtr`, `slurm`, `json`) names no socket,
 //! file, task, thread, log or clock: the moment and the randomness are arguments.
 
 pub mod cli;
@@ -24,9 +25,11 @@ pub mod client;
 pub mod cmd;
 pub mod config;
 pub mod daemon;
+pub mod http;
 pub mod json;
 pub mod log;
 pub mod net;
 pub mod payload;
 pub mod rtr;
+pub mod slurm;
 pub mod tools;

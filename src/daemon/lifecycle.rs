@@ -13,18 +13,16 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::demo;
 use super::listener;
 use super::peers::Peers;
 use super::pipeline::Pipeline;
 use super::session::Shared;
-use super::source::{self, Content, Source, Update};
+use super::source::{self, Update};
 use super::store::Store;
 use super::voice::Voice;
-use crate::config::{Config, Origin};
-use crate::json::ReadError;
+use crate::config::{Config, Source};
+use crate::net;
 use crate::net::sys::{self, TcpOptions};
-use crate::net::{self, Endpoint};
 use crate::payload::Kinds;
 use crate::rtr::server::ServerConfig;
 use crate::rtr::snapshot::HistoryLimits;
@@ -36,8 +34,6 @@ const UPDATES: usize = 2;
 /// Why a server could not start.
 #[derive(Debug)]
 pub enum ServeError {
-    /// The sample that is built in cannot be read.
-    Demo(ReadError),
     /// An address cannot be listened on.
     Listen {
         /// The address.
@@ -45,16 +41,12 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
-    /// An endpoint that has no documents.
-    Source(Endpoint),
 }
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Demo(_) => f.write_str("the built-in sample is damaged"),
             Self::Listen { address, .. } => write!(f, "cannot listen on {address}"),
-            Self::Source(endpoint) => write!(f, "{endpoint} has no documents"),
         }
     }
 }
@@ -62,9 +54,7 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Demo(cause) => Some(cause),
             Self::Listen { cause, .. } => Some(cause),
-            Self::Source(_) => None,
         }
     }
 }
@@ -82,11 +72,11 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     let (stopping, stopped) = watch::channel(false);
     let mut works = JoinSet::new();
     let (updates, inbox) = mpsc::channel(UPDATES);
-    let name = start_source(&config.source, updates, &stopped, &mut works)?;
+    let names = start_sources(&config.sources, &updates, &stopped, &mut works);
     let limits = HistoryLimits {
         age: config.rtr.history,
     };
-    let pipeline = Pipeline::new([name], limits, Arc::clone(&store));
+    let pipeline = Pipeline::new(names, limits, Arc::clone(&store));
     let mut sessions = start_listeners(&config, &store, &stopped)?;
     works.spawn(pipeline.run(inbox, stopped));
 
@@ -108,37 +98,22 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     Ok(())
 }
 
-fn start_source(
-    origin: &Origin,
-    updates: mpsc::Sender<Update>,
+/// Starts a task for each source. Gives their names, in their order.
+fn start_sources(
+    sources: &[Source],
+    updates: &mpsc::Sender<Update>,
     stopped: &watch::Receiver<bool>,
     works: &mut JoinSet<()>,
-) -> Result<Box<str>, ServeError> {
-    match origin {
-        Origin::Demo => {
-            let document = Box::new(demo::document().map_err(ServeError::Demo)?);
-            let result = Ok(Content::Document(document));
-            let update = Update {
-                place: 0,
-                result,
-                took: Duration::ZERO,
-            };
-            let mut stopped = stopped.clone();
-            works.spawn(async move {
-                // A receiver that is gone means that the server stops.
-                let _ = updates.send(update).await;
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-            });
-            Ok("demo".into())
-        }
-        Origin::At(endpoint) => {
-            let name: Box<str> = endpoint.to_string().into();
-            let source = Source::new(name.clone(), endpoint.clone())
-                .ok_or_else(|| ServeError::Source(endpoint.clone()))?;
-            works.spawn(source::run(source, 0, updates, stopped.clone()));
-            Ok(name)
-        }
+) -> Vec<Box<str>> {
+    for (place, source) in sources.iter().enumerate() {
+        works.spawn(source::run(
+            source.clone(),
+            place,
+            updates.clone(),
+            stopped.clone(),
+        ));
     }
+    sources.iter().map(|source| source.name.clone()).collect()
 }
 
 /// Binds every address before anything is accepted, so that a start succeeds or fails whole.

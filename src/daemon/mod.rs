@@ -14,8 +14,6 @@ pub mod source;
 pub mod store;
 pub mod voice;
 
-mod demo;
-
 pub use self::lifecycle::{ServeError, serve};
 
 /// Resolves when the server stops, which it also does when nobody is left to say so.

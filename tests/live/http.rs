@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rutter::config::{Config, Settings};
+use rutter::config::{Config, Origin, Proxy, Settings, Source};
 use rutter::daemon::listener;
 use rutter::daemon::peers::Peers;
 use rutter::daemon::pipeline::Pipeline;
 use rutter::daemon::session::Shared;
-use rutter::daemon::source::{self, Proxy, Source};
+use rutter::daemon::source;
 use rutter::daemon::store::Store;
 use rutter::daemon::voice::Voice;
 use rutter::net::{Listener, TcpOptions};
@@ -110,9 +110,9 @@ struct Parts {
 impl Parts {
     fn start(web: &Web) -> Self {
         let endpoint = format!("http://{}/json", web.address);
-        let mut source = Source::new("web", endpoint.parse().unwrap()).unwrap();
+        let mut source = Source::new("web", Origin::At(endpoint.parse().unwrap()));
         source.refresh = Duration::from_millis(20);
-        source.proxy = Proxy::Direct;
+        source.web.proxy = Proxy::Direct;
         let settings = Settings {
             demo: true,
             ..Settings::default()

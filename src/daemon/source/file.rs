@@ -13,7 +13,8 @@ use tracing::{debug, warn};
 use super::error::SourceError;
 use super::intake::{self, Lease, LeaseHolder};
 use super::watcher::Watcher;
-use super::{Closed, Content, Outlet, Source};
+use super::{Closed, Content, Outlet, limits};
+use crate::config::Source;
 use crate::json::{Document, Limits};
 
 /// Delivers a file as often as it changes.
@@ -28,7 +29,7 @@ pub(super) async fn deliver(source: &Source, path: &Path, outlet: &Outlet) -> Re
             (watcher, watched) = renew(watcher, watched, source, path).await;
         }
         let started = Instant::now();
-        let finding = look(path, &known, &source.limits).await;
+        let finding = look(path, &known, &limits(source)).await;
         if let Some(result) = known.learn(finding, occasion) {
             outlet.send(result, started.elapsed()).await?;
         }

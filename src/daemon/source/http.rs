@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::error::{Phase, SourceError};
 use super::intake::{self, Failure, Feeder, Lease};
 use super::pace::Pace;
-use super::{Closed, Content, Outlet, Proxy, Source};
+use super::{Closed, Content, Outlet, limits};
+use crate::config::{Proxy, Source};
 use crate::json::Document;
 use crate::net::Url;
 
@@ -60,7 +61,7 @@ struct Fetcher<'s> {
 impl Fetcher<'_> {
     async fn fetch_in_time(&mut self) -> Result<Content, SourceError> {
         let client = self.client().await?;
-        let limit = self.source.total_timeout;
+        let limit = self.source.timeout;
         let url = self.url;
         let fetched = timeout(limit, self.fetch(&client)).await;
         fetched.unwrap_or_else(|_| Err(timed_out(url, Phase::Total, limit)))
@@ -118,7 +119,7 @@ impl Fetcher<'_> {
 
     /// Reads a document while it arrives.
     async fn read(&self, response: Response) -> Result<Document, SourceError> {
-        let limits = self.source.limits;
+        let limits = limits(self.source);
         let too_large = SourceError::TooLarge {
             limit: limits.octets,
         };
@@ -202,7 +203,7 @@ fn builder(source: &Source) -> Result<ClientBuilder, reqwest::Error> {
         .referer(false)
         // The next request is minutes away; servers need not keep a connection for us until then.
         .pool_max_idle_per_host(0);
-    match &source.proxy {
+    match &source.web.proxy {
         Proxy::Environment => Ok(builder),
         Proxy::Direct => Ok(builder.no_proxy()),
         Proxy::Through(proxy) => {

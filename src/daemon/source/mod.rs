@@ -1,6 +1,6 @@
 //! A task per source that delivers documents.
 //!
-//! [`run`] reads a [`Source`] again and again and sends an [`Update`] for each attempt. Read in
+//! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
 //! this order: this file, [`error`], then `file` and `http` for the two kinds of sources,
 //! `intake` for how octets get to a reader that blocks, and `pace` for when to try again.
 //!
@@ -9,6 +9,7 @@
 
 pub mod error;
 
+mod demo;
 mod file;
 mod http;
 mod intake;
@@ -16,95 +17,23 @@ mod pace;
 mod stdin;
 mod watcher;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::config::{Origin, Source};
 use crate::json;
-use crate::net::{Endpoint, Url};
+use crate::net::Endpoint;
 
 pub use self::error::SourceError;
 
-/// Where documents come from, and what one may cost.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// What the operator calls it.
-    pub name: Box<str>,
-    /// For a URL, the time between two requests while all is well; up to a tenth is added or taken
-    /// away by chance, so that many servers do not ask at once. For a file, the time between two
-    /// looks at it, beside those that the system's notice of a change sets off.
-    pub refresh: Duration,
-    /// For a URL, how long a connection may take.
-    pub connect_timeout: Duration,
-    /// For a URL, how long everything may take, reading the document included.
-    pub total_timeout: Duration,
-    /// What a document may cost. `octets` holds twice: as they come, and when decompressed.
-    pub limits: json::Limits,
-    /// For a URL, the way there.
-    pub proxy: Proxy,
-    origin: Origin,
-}
-
-/// The endpoints that have documents.
-#[derive(Clone, Debug)]
-enum Origin {
-    File(PathBuf),
-    Stdin,
-    Web(Url),
-}
-
-/// How a URL is reached.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum Proxy {
-    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
-    #[default]
-    Environment,
-    /// Without a proxy.
-    Direct,
-    /// Through this one.
-    Through(Url),
-}
-
-impl Source {
-    /// Time between two requests for a URL.
-    const WEB_REFRESH: Duration = Duration::from_secs(600);
-    /// Time between two looks at a file: what there is to wait on file systems without notices.
-    const FILE_REFRESH: Duration = Duration::from_secs(30);
-
-    /// A source with the defaults of its kind, `None` when the endpoint has no documents: only
-    /// paths, standard input and web addresses have.
-    pub fn new(name: impl Into<Box<str>>, endpoint: Endpoint) -> Option<Self> {
-        let origin = match endpoint {
-            Endpoint::File(path) => Origin::File(path),
-            Endpoint::Stdin => Origin::Stdin,
-            Endpoint::Web(url) => Origin::Web(url),
-            Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
-                return None;
-            }
-        };
-        let refresh = match origin {
-            Origin::Web(_) => Self::WEB_REFRESH,
-            Origin::File(_) | Origin::Stdin => Self::FILE_REFRESH,
-        };
-        Some(Self {
-            name: name.into(),
-            refresh,
-            connect_timeout: Duration::from_secs(10),
-            total_timeout: Duration::from_secs(120),
-            limits: json::Limits::default(),
-            proxy: Proxy::default(),
-            origin,
-        })
-    }
-
-    /// Where its documents are.
-    pub fn endpoint(&self) -> Endpoint {
-        match &self.origin {
-            Origin::File(path) => Endpoint::File(path.clone()),
-            Origin::Stdin => Endpoint::Stdin,
-            Origin::Web(url) => Endpoint::Web(url.clone()),
-        }
+/// What a document of this source may cost. `octets` holds twice: as they come, and when
+/// decompressed.
+fn limits(source: &Source) -> json::Limits {
+    json::Limits {
+        octets: source.max_octets,
+        bad_rows_percent: source.max_bad_rows,
+        ..json::Limits::default()
     }
 }
 
@@ -151,10 +80,17 @@ pub async fn run(
 }
 
 async fn deliver(source: &Source, outlet: &Outlet) -> Result<(), Closed> {
-    match &source.origin {
-        Origin::File(path) => file::deliver(source, path, outlet).await,
-        Origin::Stdin => stdin::deliver(source, outlet).await,
-        Origin::Web(url) => Box::pin(http::deliver(source, url, outlet)).await,
+    let Origin::At(endpoint) = &source.origin else {
+        return demo::deliver(outlet).await;
+    };
+    match endpoint {
+        Endpoint::File(path) => file::deliver(source, path, outlet).await,
+        Endpoint::Stdin => stdin::deliver(source, outlet).await,
+        Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet)).await,
+        // The configuration lets none of these through yet.
+        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
+            outlet.send(Err(SourceError::Reader), Duration::ZERO).await
+        }
     }
 }
 

@@ -9,14 +9,15 @@ use tokio::time::Instant;
 
 use super::error::SourceError;
 use super::intake::{self, Lease};
-use super::{Closed, Content, Outlet, Source};
+use super::{Closed, Content, Outlet, limits};
+use crate::config::Source;
 
 /// Delivers the one document there is and then waits to be stopped.
 pub(super) async fn deliver(source: &Source, outlet: &Outlet) -> Result<(), Closed> {
     let started = Instant::now();
     let lease = Lease::default();
     let holder = lease.holder();
-    let limits = source.limits;
+    let limits = limits(source);
     let (sender, answer) = oneshot::channel();
     // Not a thread of the runtime, which would wait at its end for a terminal that says nothing.
     let spawned = thread::Builder::new().name("stdin".into()).spawn(move || {

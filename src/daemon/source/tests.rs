@@ -10,7 +10,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Content, Source, SourceError, Update, run};
+use super::{Content, SourceError, Update, run};
+use crate::config::{Origin, Source};
 use crate::net::Endpoint;
 
 /// Longer than anything here takes, for tests to fail and not to hang.
@@ -27,7 +28,7 @@ struct Running {
 
 fn source(endpoint: &str) -> Source {
     let endpoint: Endpoint = endpoint.parse().unwrap();
-    Source::new("test", endpoint).unwrap()
+    Source::new("test", Origin::At(endpoint))
 }
 
 fn start(source: Source) -> Running {
@@ -86,16 +87,6 @@ fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
-}
-
-#[test]
-fn only_places_with_documents_are_sources() {
-    for text in ["/a/b", "-", "http://a.example/", "https://a.example/"] {
-        assert_eq!(source(text).endpoint().to_string(), text);
-    }
-    for text in ["tcp://a", "tls://a", "ssh://u@a", "feed+https://a"] {
-        assert!(Source::new("test", text.parse().unwrap()).is_none());
-    }
 }
 
 #[tokio::test]

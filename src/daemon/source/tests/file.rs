@@ -176,7 +176,7 @@ async fn a_file_that_is_too_large_is_refused_once() {
     let place = Place::new();
     place.rename_into_place(&" ".repeat(100_000));
     let mut source = place.source();
-    source.limits.octets = 50_000;
+    source.max_octets = 50_000;
     source.refresh = Duration::from_millis(20);
     let mut running = start(source);
     let error = running.error().await;

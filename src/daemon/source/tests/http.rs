@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::super::error::Phase;
-use super::super::{Content, Proxy, SourceError};
+use super::super::{Content, SourceError};
 use super::server::{Reply, Server};
 use super::{document, gzip, serial, source, start};
+use crate::config::Proxy;
 use crate::net::Url;
 
 /// A complete answer with validators.
@@ -128,7 +129,7 @@ async fn a_stalled_answer_runs_out_of_time() {
     })
     .await;
     let mut source = server.source();
-    source.total_timeout = Duration::from_millis(500);
+    source.timeout = Duration::from_millis(500);
     let mut running = start(source);
     match running.error().await {
         SourceError::Timeout { phase, limit, .. } => {
@@ -152,7 +153,7 @@ async fn too_many_octets_are_refused_whether_announced_or_not() {
     })
     .await;
     let mut source = server.source();
-    source.limits.octets = 50_000;
+    source.max_octets = 50_000;
     let mut running = start(source);
     for _ in 1..=3 {
         match running.error().await {
@@ -171,7 +172,7 @@ async fn a_proxy_is_asked_for_the_whole_url() {
     let proxy = Server::start(|_| tagged(1)).await;
     let mut source = source("http://user:secret@validator.example/json");
     let through = format!("http://me:too@{}", proxy.address);
-    source.proxy = Proxy::Through(Url::parse(&through).unwrap());
+    source.web.proxy = Proxy::Through(Url::parse(&through).unwrap());
     assert_eq!(serial(start(source).next().await), 1);
     let heads = proxy.requests(1).await;
     assert!(heads[0].starts_with("get http://validator.example/json http/1.1\r\n"));
@@ -185,7 +186,7 @@ async fn a_server_that_is_not_there_is_named_without_its_secrets() {
     let url = format!("http://user:secret@{}/json", server.address);
     drop(server);
     let mut source = source(&url);
-    source.proxy = Proxy::Direct;
+    source.web.proxy = Proxy::Direct;
     let error = start(source).error().await;
     assert!(matches!(error, SourceError::Connect { .. }), "{error}");
     let shown = format!("{error} {error:?}");
@@ -208,7 +209,7 @@ async fn a_connection_that_takes_too_long_is_said_to() {
         waiting.push(socket);
     }
     let mut source = source(&format!("http://{address}/json"));
-    source.proxy = Proxy::Direct;
+    source.web.proxy = Proxy::Direct;
     source.connect_timeout = Duration::from_millis(100);
     match start(source).error().await {
         SourceError::Timeout { phase, .. } => assert_eq!(phase, Phase::Connect),

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::super::{Proxy, Source};
+use crate::config::{Proxy, Source};
 
 /// What is written, and whether the connection stays open after it.
 pub(super) struct Reply {
@@ -88,7 +88,7 @@ impl Server {
     pub(super) fn source(&self) -> Source {
         let mut source = super::source(&format!("http://{}/json", self.address));
         source.refresh = Duration::from_millis(5);
-        source.proxy = Proxy::Direct;
+        source.web.proxy = Proxy::Direct;
         source
     }
 

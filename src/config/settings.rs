@@ -1,78 +1,14 @@
-//! What the operator's words mean.
-//!
-//! Settings come as text (flags and `--set` today) and become a [`Config`] that cannot be wrong,
-//! or a list of everything that is wrong with them.
+//! From what was typed to a [`Config`].
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::{Config, Guard, Http, Limits, Listener, Merge, Origin, Rtr, Slurm, Source};
 use crate::net::Endpoint;
 use crate::rtr::{Timing, Version, Versions};
-
-/// What a server is to do.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The protocol.
-    pub rtr: Rtr,
-    /// Where data comes from.
-    pub source: Origin,
-    /// Where routers connect.
-    pub listeners: Vec<Listener>,
-    /// What peers may cost.
-    pub limits: Limits,
-}
-
-/// Where data comes from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Origin {
-    /// The sample that is built in.
-    Demo,
-    /// A document.
-    At(Endpoint),
-}
-
-/// What all listeners have in common.
-#[derive(Clone, Debug)]
-pub struct Rtr {
-    /// The timers of End of Data.
-    pub timing: Timing,
-    /// How long increments are kept.
-    pub history: Duration,
-    /// The least time between two Serial Notifies of a connection.
-    pub notify_interval: Duration,
-    /// The versions served.
-    pub versions: Versions,
-}
-
-/// A place where routers connect.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    /// The address and port.
-    pub address: SocketAddr,
-    /// The prefixes that may connect.
-    pub allow: Vec<IpNet>,
-}
-
-impl Listener {
-    /// Whether a peer with this address may connect.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.allow.iter().any(|prefix| prefix.contains(&address))
-    }
-}
-
-/// What peers may cost.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Connections at once, of all listeners together.
-    pub connections: usize,
-    /// How long a peer may take no octet of an answer.
-    pub stall: Duration,
-    /// How long answers under way may take to end when the server stops.
-    pub drain: Duration,
-}
 
 /// What was typed.
 #[derive(Clone, Debug, Default)]
@@ -137,9 +73,14 @@ impl Config {
                 Ok((
                     Self {
                         rtr,
-                        source,
+                        control: None,
+                        sources: vec![Source::new(source.to_string(), source)],
+                        merge: Merge::default(),
+                        guard: Guard::default(),
+                        slurm: Slurm::default(),
                         listeners,
                         limits,
+                        http: Http::default(),
                     },
                     warnings,
                 ))
@@ -388,6 +329,7 @@ fn listener(text: &str, allow: &[IpNet]) -> Result<Listener, String> {
     Ok(Listener {
         address,
         allow: allow.to_vec(),
+        versions: Versions::ALL,
     })
 }
 

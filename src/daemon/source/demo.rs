@@ -1,6 +1,19 @@
 //! The sample that is built in.
 
+use std::time::Duration;
+
+use super::error::SourceError;
+use super::{Closed, Content, Outlet};
 use crate::json::{Document, Limits, ReadError, decompress};
+
+/// Delivers the sample and then waits to be stopped.
+pub(super) async fn deliver(outlet: &Outlet) -> Result<(), Closed> {
+    let result = document()
+        .map(|document| Content::Document(Box::new(document)))
+        .map_err(|error| SourceError::Document { error });
+    outlet.send(result, Duration::ZERO).await?;
+    std::future::pending().await
+}
 
 /// Real payloads of a few moments in the past, see the notice beside the file. They are for
 /// looking at, not for filtering routes.
@@ -11,7 +24,7 @@ const SAMPLE: &[u8] = include_bytes!("demo/sample.json");
 /// # Errors
 ///
 /// Never with the sample that a test has read.
-pub(super) fn document() -> Result<Document, ReadError> {
+fn document() -> Result<Document, ReadError> {
     decompress::read(SAMPLE, &Limits::default())
 }
 
