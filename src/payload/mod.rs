@@ -16,6 +16,7 @@ pub mod aspa;
 pub mod delta;
 pub mod edit;
 pub mod kind;
+mod patch;
 pub mod router_key;
 pub mod rows;
 pub mod set;

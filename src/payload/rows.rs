@@ -494,3 +494,45 @@ impl RowsBuilder {
             .extend(aspas.map(|(aspa, attribute)| (aspa.clone(), translated(attribute))));
     }
 }
+
+impl Attribute {
+    /// The bit of [`sources`](Self::sources) that says: a local exception asserts it.
+    pub const LOCAL: u16 = 0x8000;
+
+    /// A payload that a local exception asserts: it never expires and has no trust anchor. The
+    /// mask says who asserts it, such as [`LOCAL`](Self::LOCAL).
+    pub const fn asserted(sources: u16) -> Self {
+        Self {
+            expires: None,
+            trust_anchor: TrustAnchorId(0),
+            sources,
+        }
+    }
+
+    /// The same payload, asserted as well: it keeps its trust anchor and expires no more.
+    pub(super) const fn also_asserted(self, sources: u16) -> Self {
+        Self {
+            expires: None,
+            sources: self.sources | sources,
+            ..self
+        }
+    }
+}
+
+impl<T> Table<T> {
+    /// A table of records that are in wire order, each once, with an attribute for each.
+    pub(super) const fn from_ordered(
+        records: Arc<Vec<T>>,
+        attributes: Arc<Vec<Attribute>>,
+    ) -> Self {
+        Self {
+            records,
+            attributes,
+        }
+    }
+
+    /// The attributes, in the order of the records.
+    pub(super) const fn attributes(&self) -> &Arc<Vec<Attribute>> {
+        &self.attributes
+    }
+}

@@ -4,6 +4,7 @@ mod ordering;
 mod pdus;
 mod rov;
 mod serials;
+mod slurm;
 mod versions;
 
 use rutter::rtr::Version;
