@@ -12,14 +12,21 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{Phase, SourceError};
 use super::intake::{self, Failure, Feeder, Lease};
+use super::list::List;
 use super::pace::Pace;
-use super::{Closed, Content, Outlet, limits};
+use super::{Closed, Content, Occasion, Outlet, Requests, limits, unix_now};
 use crate::config::{Proxy, Source};
 use crate::json::Document;
 use crate::net::Url;
 
 /// Delivers what a URL has as often as it changes.
-pub(super) async fn deliver(source: &Source, url: &Url, outlet: &Outlet) -> Result<(), Closed> {
+pub(super) async fn deliver(
+    source: &Source,
+    url: &Url,
+    outlet: &Outlet,
+    mut requests: Requests,
+) -> Result<(), Closed> {
+    let mut occasion = Occasion::Schedule;
     let mut pace = Pace::new(source.refresh);
     let mut fetcher = Fetcher {
         source,
@@ -34,8 +41,11 @@ pub(super) async fn deliver(source: &Source, url: &Url, outlet: &Outlet) -> Resu
             Ok(_) => pace.succeeded(),
             Err(_) => pace.failed(),
         };
-        outlet.send(result, started.elapsed()).await?;
-        sleep(wait).await;
+        outlet.send(occasion, result, started.elapsed()).await?;
+        occasion = tokio::select! {
+            () = sleep(wait) => Occasion::Schedule,
+            asked = requests.next() => asked,
+        };
     }
 }
 
@@ -73,7 +83,7 @@ impl Fetcher<'_> {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if !self.validators.is_empty() => {
-                return Ok(Content::Unchanged);
+                return Ok(Content::Unchanged { arrived: None });
             }
             status => {
                 return Err(SourceError::Status {
@@ -82,11 +92,14 @@ impl Fetcher<'_> {
                 });
             }
         }
+        let arrived = unix_now();
         let validators = validators(response.headers());
         let document = self.read(response).await?;
         // Only now: a broken answer shall be asked for again.
         self.validators = validators;
-        Ok(Content::Document(Box::new(document)))
+        Ok(Content::List(Box::new(List::of_document(
+            document, arrived,
+        ))))
     }
 
     /// It reads the certificates of the system, which takes a while.
