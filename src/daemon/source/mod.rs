@@ -21,6 +21,7 @@ mod look;
 mod pace;
 mod stdin;
 mod watcher;
+mod web;
 
 use std::time::{Duration, SystemTime};
 
@@ -33,6 +34,7 @@ use crate::payload::UnixTime;
 
 pub use self::error::SourceError;
 pub use self::list::List;
+pub use self::web::WebText;
 
 /// What a document of this source may cost. `octets` holds twice: as they come, and when
 /// decompressed.

@@ -4,6 +4,7 @@ mod file;
 mod folder;
 mod http;
 mod server;
+mod web;
 
 use std::time::Duration;
 
