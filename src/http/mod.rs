@@ -1,2 +1,37 @@
-//! HTTP: the server through which a running rutter is spoken to, the shapes it speaks, and the
-//! client for its control socket.
+//! HTTP: how a running rutter is spoken to.
+//!
+//! One [`Server`] for TCP and for the control socket, which speaks the [`shape`]s of the API and
+//! the text of [`metrics`]; and [`control`], the client for that socket. The server must not know
+//! the daemon it speaks for: the daemon hands it a [`Backend`]. Read in this order: [`shape`],
+//! [`backend`], [`server`], [`metrics`], [`control`].
+//!
+//! | path | is |
+//! |---|---|
+//! | `GET /` | the paths, for people |
+//! | `GET /metrics` | Prometheus text, or OpenMetrics when asked for |
+//! | `GET /healthz` | 200 while the process works |
+//! | `GET /readyz` | [`shape::Ready`]; 200 when routers can rely on it, else 503 |
+//! | `GET /api/v1/status` | [`shape::Status`] |
+//! | `GET /api/v1/explain/PREFIX?asn=` | what becomes of a prefix, and why |
+//! | `GET /api/v1/disagreement?limit=` | what the sources disagree on |
+//! | `POST /api/v1/reload` | reads the configuration again |
+//! | `POST /api/v1/refresh?source=` | asks the sources now |
+//! | `POST /api/v1/approve?digest=` | lets a held update through; `{"digest":…}` is taken as well |
+//!
+//! A `POST` is answered when it is done: 200 with a summary, else [`shape::Problem`] with 409 when
+//! it was refused. Over TCP it needs a bearer token.
+
+mod access;
+pub mod backend;
+pub mod control;
+mod counts;
+pub mod metrics;
+mod routes;
+pub mod server;
+pub mod shape;
+mod socket;
+mod stall;
+
+pub use self::access::Access;
+pub use self::backend::{Backend, Command, Refusal, RefusalKind, Request};
+pub use self::server::{BindError, Limits, Server};

@@ -1,0 +1,113 @@
+//! Who may look, and who may change something.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use ring::hmac;
+
+/// Who may connect over TCP, and what lets them change something.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Access {
+    /// The prefixes that may connect beside this host itself.
+    pub allow: Vec<IpNet>,
+    /// The file with the bearer token, read at each use. Without one, only the control socket
+    /// changes something.
+    pub token: Option<PathBuf>,
+}
+
+impl Access {
+    /// Whether a peer with this address may connect.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.allow.iter().any(|prefix| prefix.contains(&address))
+    }
+
+    /// Whether a request with this `Authorization` header may change something. Reads a file.
+    pub(super) fn authorize(&self, header: Option<&[u8]>) -> Result<(), Denied> {
+        let path = self.token.as_deref().ok_or(Denied::NoToken)?;
+        let presented = header.and_then(bearer).ok_or(Denied::Missing)?;
+        let token = read_token(path).map_err(Denied::Unreadable)?;
+        // Compares digests in constant time, which hides the length as well. The digest only has
+        // to be of both under one key; what the key is does not matter.
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"rutter bearer token");
+        let expected = hmac::sign(&key, &token);
+        hmac::verify(&key, presented, expected.as_ref()).map_err(|_| Denied::Wrong)
+    }
+}
+
+/// Why a request may not change anything.
+#[derive(Debug)]
+pub(super) enum Denied {
+    /// No token is configured.
+    NoToken,
+    /// The request has none.
+    Missing,
+    /// The request has another one.
+    Wrong,
+    /// The file with the token cannot be used.
+    Unreadable(io::Error),
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoToken => {
+                "only the control socket may do this: no http token file is configured"
+            }
+            Self::Missing => "needs the header `Authorization: Bearer TOKEN`",
+            Self::Wrong => "the bearer token is not the right one",
+            Self::Unreadable(_) => "the server cannot read its token file, its log says why",
+        })
+    }
+}
+
+/// The token of `Bearer TOKEN` (RFC 6750 §2.1).
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    let token = token.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
+}
+
+/// The token in a file, without the white space around it. An empty one would let everybody in.
+fn read_token(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?
+        .take(MAX_TOKEN + 1)
+        .read_to_end(&mut text)?;
+    let invalid = |reason| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    if u64::try_from(text.len()).is_ok_and(|octets| octets > MAX_TOKEN) {
+        return invalid("longer than 4096 octets");
+    }
+    match text.trim_ascii() {
+        [] => invalid("there is no token in it"),
+        token => Ok(token.to_vec()),
+    }
+}
+
+/// More than any token needs, in octets.
+const MAX_TOKEN: u64 = 4096;
+
+/// Where a request comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Asker {
+    /// Over TCP.
+    Tcp(SocketAddr),
+    /// Over the control socket, whose file permission is the authority.
+    Control {
+        /// The user, when the system says.
+        uid: Option<u32>,
+    },
+}
+
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Control { uid: Some(uid) } => write!(f, "uid {uid}"),
+            Self::Control { uid: None } => f.write_str("control socket"),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What the server counts of itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::metrics::{Exposition, Metric};
+
+const ACCEPTED: Metric = Metric::counter(
+    "rutter_http_connections_accepted_total",
+    "HTTP connections accepted over TCP",
+);
+const REFUSED: Metric = Metric::counter(
+    "rutter_http_connections_refused_total",
+    "HTTP connections refused, by the reason",
+);
+const OPEN: Metric = Metric::gauge(
+    "rutter_http_connections",
+    "HTTP connections that are open over TCP",
+);
+const REQUESTS: Metric = Metric::counter(
+    "rutter_http_requests_total",
+    "HTTP requests answered, by the class of the status",
+);
+
+/// Numbers since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) accepted: AtomicU64,
+    pub(super) refused_access: AtomicU64,
+    pub(super) refused_limit: AtomicU64,
+    open: AtomicU64,
+    succeeded: AtomicU64,
+    mistaken: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Counts {
+    /// One more. A counter orders nothing.
+    pub(super) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection as open until the value is dropped.
+    pub(super) fn open(&self) -> Open<'_> {
+        Self::add(&self.open);
+        Open(&self.open)
+    }
+
+    /// Counts an answer by its status code.
+    pub(super) fn answered(&self, status: u16) {
+        Self::add(match status {
+            ..400 => &self.succeeded,
+            400..500 => &self.mistaken,
+            500.. => &self.failed,
+        });
+    }
+
+    pub(super) fn write(&self, out: &mut Exposition) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        out.family(&OPEN).sample(&[], read(&self.open));
+        out.family(&ACCEPTED).sample(&[], read(&self.accepted));
+        out.family(&REFUSED)
+            .sample(&[("reason", "access")], read(&self.refused_access))
+            .sample(&[("reason", "limit")], read(&self.refused_limit));
+        out.family(&REQUESTS)
+            .sample(&[("status", "2xx")], read(&self.succeeded))
+            .sample(&[("status", "4xx")], read(&self.mistaken))
+            .sample(&[("status", "5xx")], read(&self.failed));
+    }
+}
+
+/// A connection that counts as open.
+#[derive(Debug)]
+pub(super) struct Open<'a>(&'a AtomicU64);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,494 @@
+//! The paths, and what is answered there.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tower::ServiceExt;
+use tracing::{debug, error, info, warn};
+
+use super::access::{Access, Asker, Denied};
+use super::backend::{Backend, Command, Refusal, RefusalKind, Request};
+use super::counts::Counts;
+use super::metrics::{Exposition, Format};
+use super::server::{Limits, told};
+use super::shape::Problem;
+use crate::payload::Asn;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) access: watch::Receiver<Access>,
+    pub(super) limits: Limits,
+    pub(super) counts: Counts,
+    pub(super) stop: watch::Receiver<bool>,
+    backend: Arc<Backend>,
+    /// Answers that are worked out on threads at once; the others wait within their time.
+    threads: Arc<Semaphore>,
+    /// When it was last said that the token cannot be read.
+    complained: Mutex<Option<Instant>>,
+}
+
+/// Answers that are worked out on threads at once: routers need the processor more.
+const THREADS: usize = 2;
+
+/// How often it is said that the token cannot be read, which any peer can bring about.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+impl Shared {
+    pub(super) fn new(
+        backend: Arc<Backend>,
+        access: watch::Receiver<Access>,
+        limits: Limits,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            access,
+            limits,
+            counts: Counts::default(),
+            stop,
+            backend,
+            threads: Arc::new(Semaphore::new(THREADS)),
+            complained: Mutex::default(),
+        }
+    }
+}
+
+/// The paths.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/api/v1/status", get(status))
+        // The slash of a prefix stands in the path as it is.
+        .route("/api/v1/explain/{*prefix}", get(explain))
+        .route("/api/v1/disagreement", get(disagreement))
+        .route("/api/v1/reload", post(reload))
+        .route("/api/v1/refresh", post(refresh))
+        .route("/api/v1/approve", post(approve))
+        .fallback(async |uri: Uri| at(&uri, Fault::new(StatusCode::NOT_FOUND, "no such path")))
+        .method_not_allowed_fallback(async |uri: Uri| {
+            let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method");
+            at(&uri, fault)
+        })
+        .with_state(shared)
+}
+
+/// Answers one request, in bounded time, whatever it is.
+pub(super) async fn answer(
+    router: Router,
+    shared: &Shared,
+    asker: Asker,
+    request: hyper::Request<Incoming>,
+) -> Response {
+    let limits = shared.limits;
+    let (mut head, body) = request.into_parts();
+    let uri = head.uri.clone();
+    let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut response = if stated > limits.body_octets {
+        at(&uri, Fault::too_large(&limits))
+    } else {
+        head.extensions.insert(asker);
+        let request = hyper::Request::from_parts(head, Body::new(body));
+        // A body may take its time, then its answer.
+        let whole = limits.request * 2 + limits.command;
+        match timeout(whole, router.oneshot(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => at(&uri, Fault::late()),
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    let status = response.status().as_u16();
+    shared.counts.answered(status);
+    debug!(path = uri.path(), status, "http request");
+    response
+}
+
+// What looks.
+
+const INDEX: &str = "\
+rutter, an RPKI-to-Router (RTR) cache server
+
+GET  /metrics                          for Prometheus
+GET  /healthz                          200 while the process works
+GET  /readyz                           200 when routers can rely on it, else 503 and why
+GET  /api/v1/status                    how it is
+GET  /api/v1/explain/192.0.2.0/24      what becomes of a prefix, with ?asn=64496 for one origin
+GET  /api/v1/disagreement              what the sources disagree on, ?limit=100 of it
+POST /api/v1/reload                    read the configuration again
+POST /api/v1/refresh                   ask the sources now, with ?source=NAME one of them
+POST /api/v1/approve?digest=DIGEST     let the held update through
+";
+
+async fn index() -> &'static str {
+    INDEX
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let mut out = Exposition::new(format);
+    (shared.backend.metrics)(&mut out);
+    shared.counts.write(&mut out);
+    let media_type = HeaderValue::from_static(format.media_type());
+    ([(header::CONTENT_TYPE, media_type)], out.finish()).into_response()
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let ready = (shared.backend.status)().ready;
+    let status = if ready.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(ready)).into_response()
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Response {
+    Json((shared.backend.status)()).into_response()
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    asn: Option<String>,
+}
+
+async fn explain(
+    State(shared): State<Arc<Shared>>,
+    prefix: Result<Path<String>, PathRejection>,
+    query: Result<Query<ExplainQuery>, QueryRejection>,
+) -> Result<Json<Value>, Fault> {
+    let Path(prefix) = prefix.map_err(|error| Fault::bad(error.body_text()))?;
+    let prefix = parse_prefix(&prefix)?;
+    let Query(query) = query.map_err(|error| Fault::bad(error.body_text()))?;
+    let asn = query.asn.map(|text| match text.parse::<Asn>() {
+        Ok(asn) => Ok(asn),
+        Err(error) => Err(Fault::bad(format!("asn `{text}`: {error}"))),
+    });
+    let asn = asn.transpose()?;
+    on_thread(&shared, move |backend| (backend.explain)(prefix, asn)).await
+}
+
+/// A prefix as it stands in the path. An address alone is the prefix of its full length.
+fn parse_prefix(text: &str) -> Result<IpNet, Fault> {
+    let parsed = text
+        .parse::<IpNet>()
+        .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error));
+    let prefix = parsed.map_err(|_| {
+        Fault::bad(format!(
+            "`{text}` is not a prefix such as 192.0.2.0/24 or 2001:db8::/32"
+        ))
+    })?;
+    if prefix.trunc() != prefix {
+        return Err(Fault::bad(format!(
+            "{prefix} has bits set beyond its length; its prefix is {}",
+            prefix.trunc()
+        )));
+    }
+    Ok(prefix)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitQuery {
+    limit: Option<usize>,
+}
+
+/// Entries of a list when the request does not say.
+const DEFAULT_ENTRIES: usize = 100;
+
+/// The most entries of a list: some megabytes.
+const MAX_ENTRIES: usize = 10_000;
+
+async fn disagreement(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<LimitQuery>, QueryRejection>,
+) -> Result<Json<Value>, Fault> {
+    let Query(query) = query.map_err(|error| Fault::bad(error.body_text()))?;
+    let limit = query.limit.unwrap_or(DEFAULT_ENTRIES);
+    if limit > MAX_ENTRIES {
+        let reason = format!("limit {limit}: at most {MAX_ENTRIES} entries at once");
+        return Err(Fault::bad(reason));
+    }
+    on_thread(&shared, move |backend| (backend.disagreement)(limit)).await
+}
+
+/// Works an answer out on a thread that may block.
+async fn on_thread(
+    shared: &Shared,
+    work: impl FnOnce(&Backend) -> Result<Value, Refusal> + Send + 'static,
+) -> Result<Json<Value>, Fault> {
+    let threads = Arc::clone(&shared.threads);
+    let backend = Arc::clone(&shared.backend);
+    let answer = async {
+        let place = threads.acquire_owned().await;
+        let work = tokio::task::spawn_blocking(move || {
+            let answer = work(&backend);
+            // Given back when the work ends, not when nobody waits for it any more.
+            drop(place);
+            answer
+        });
+        work.await
+    };
+    let answer = timeout(shared.limits.request, answer).await;
+    match answer.map_err(|_| Fault::late())? {
+        Ok(answer) => Ok(Json(answer.map_err(Fault::from)?)),
+        Err(broken) => {
+            error!(error = %broken, "an http answer broke");
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            Err(Fault::new(
+                status,
+                "a fault of the server, its log says more",
+            ))
+        }
+    }
+}
+
+// What changes something.
+
+async fn reload(
+    State(shared): State<Arc<Shared>>,
+    Extension(asker): Extension<Asker>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Fault> {
+    authorize(&shared, &asker, &headers).await?;
+    read(&shared, body).await?;
+    command(&shared, &asker, Command::Reload).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RefreshQuery {
+    source: Option<Box<str>>,
+}
+
+async fn refresh(
+    State(shared): State<Arc<Shared>>,
+    Extension(asker): Extension<Asker>,
+    query: Result<Query<RefreshQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Fault> {
+    authorize(&shared, &asker, &headers).await?;
+    let Query(RefreshQuery { source }) = query.map_err(|error| Fault::bad(error.body_text()))?;
+    read(&shared, body).await?;
+    command(&shared, &asker, Command::Refresh { source }).await
+}
+
+/// The digest, in the query or in the body.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApproveQuery {
+    digest: Option<Box<str>>,
+}
+
+async fn approve(
+    State(shared): State<Arc<Shared>>,
+    Extension(asker): Extension<Asker>,
+    query: Result<Query<ApproveQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Fault> {
+    authorize(&shared, &asker, &headers).await?;
+    let Query(query) = query.map_err(|error| Fault::bad(error.body_text()))?;
+    let body = read(&shared, body).await?;
+    let stated = if body.is_empty() {
+        None
+    } else {
+        let stated = serde_json::from_slice::<ApproveQuery>(&body);
+        stated
+            .map_err(|error| Fault::bad(format!("not {{\"digest\": \"…\"}}: {error}")))?
+            .digest
+    };
+    let digest = match (query.digest, stated) {
+        (Some(query), Some(body)) if query != body => {
+            return Err(Fault::bad(
+                "the digests of the query and of the body differ",
+            ));
+        }
+        (Some(digest), _) | (None, Some(digest)) if !digest.is_empty() => digest,
+        _ => return Err(Fault::bad("needs the digest of the held update")),
+    };
+    command(&shared, &asker, Command::Approve { digest }).await
+}
+
+/// Lets the control socket and the holder of the token pass.
+async fn authorize(shared: &Arc<Shared>, asker: &Asker, headers: &HeaderMap) -> Result<(), Fault> {
+    if matches!(asker, Asker::Control { .. }) {
+        return Ok(());
+    }
+    let access = shared.access.borrow().clone();
+    let presented = headers.get(header::AUTHORIZATION).cloned();
+    let check = tokio::task::spawn_blocking(move || {
+        access.authorize(presented.as_ref().map(HeaderValue::as_bytes))
+    });
+    let checked = timeout(shared.limits.request, check).await;
+    let denied = match checked.map_err(|_| Fault::late())? {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(denied)) => denied,
+        Err(_) => Denied::Unreadable(io::ErrorKind::Other.into()),
+    };
+    if let Denied::Unreadable(error) = &denied
+        && shared.may_complain()
+    {
+        warn!(%error, "cannot read the http token file");
+    }
+    let status = match denied {
+        Denied::NoToken => StatusCode::FORBIDDEN,
+        Denied::Missing | Denied::Wrong => StatusCode::UNAUTHORIZED,
+        Denied::Unreadable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Err(Fault::new(status, denied.to_string()))
+}
+
+/// Reads the body of a request whole.
+async fn read(shared: &Shared, body: Body) -> Result<Bytes, Fault> {
+    let limits = &shared.limits;
+    let whole = Limited::new(body, limits.body_octets).collect();
+    match timeout(limits.request, whole).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::too_large(limits)),
+        Ok(Err(error)) => Err(Fault::bad(format!("the body broke off: {error}"))),
+        Err(_) => Err(Fault::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long",
+        )),
+    }
+}
+
+/// Hands a command over and waits for what comes of it.
+async fn command(shared: &Shared, asker: &Asker, command: Command) -> Result<Json<Value>, Fault> {
+    let (answer, outcome) = oneshot::channel();
+    let by = asker.to_string().into_boxed_str();
+    info!(command = command.name(), by = &*by, "command");
+    let request = Request {
+        command,
+        by,
+        answer,
+    };
+    let unavailable = |reason: &str| Fault::new(StatusCode::SERVICE_UNAVAILABLE, reason);
+    match shared.backend.commands.try_send(request) {
+        Ok(()) => {}
+        Err(mpsc::error::TrySendError::Full(_)) => {
+            return Err(unavailable("too many commands wait already"));
+        }
+        Err(mpsc::error::TrySendError::Closed(_)) => {
+            return Err(unavailable("the server is stopping"));
+        }
+    }
+    let mut stop = shared.stop.clone();
+    tokio::select! {
+        outcome = timeout(shared.limits.command, outcome) => match outcome {
+            Ok(Ok(outcome)) => Ok(Json(outcome?)),
+            Ok(Err(_)) => Err(unavailable("the command was given up")),
+            Err(_) => Err(unavailable("no outcome in time; it may still come")),
+        },
+        () = told(&mut stop) => Err(unavailable("the server is stopping")),
+    }
+}
+
+impl Shared {
+    fn may_complain(&self) -> bool {
+        let now = Instant::now();
+        let mut last = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.duration_since(last) >= COMPLAIN_EVERY);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
+/// An answer that is no success.
+#[derive(Debug)]
+struct Fault {
+    status: StatusCode,
+    problem: Problem,
+}
+
+impl Fault {
+    fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let problem = Problem {
+            error: error.into(),
+            details: Vec::new(),
+        };
+        Self { status, problem }
+    }
+
+    fn bad(error: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error)
+    }
+
+    fn late() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "no answer in time")
+    }
+
+    fn too_large(limits: &Limits) -> Self {
+        let error = format!("a body of more than {} octets", limits.body_octets);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.kind {
+            RefusalKind::Bad => StatusCode::BAD_REQUEST,
+            RefusalKind::Unknown => StatusCode::NOT_FOUND,
+            RefusalKind::Conflict => StatusCode::CONFLICT,
+            RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self {
+            status,
+            problem: refusal.into(),
+        }
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.problem)).into_response();
+        // RFC 9110 §11.6.1 wants it with every 401.
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// A fault in the words of the path: JSON below `/api`, text elsewhere.
+fn at(uri: &Uri, fault: Fault) -> Response {
+    if uri.path().starts_with("/api/") {
+        return fault.into_response();
+    }
+    (fault.status, format!("{}\n", fault.problem.error)).into_response()
+}
