@@ -11,6 +11,7 @@
 pub mod error;
 pub mod list;
 
+mod cache;
 mod demo;
 mod file;
 mod folder;
@@ -123,8 +124,9 @@ async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result
         Endpoint::File(path) => file::deliver(source, path, outlet, requests).await,
         Endpoint::Stdin => stdin::deliver(source, outlet, requests).await,
         Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet, requests)).await,
+        Endpoint::Tcp(at) => Box::pin(cache::deliver(source, at, outlet, requests)).await,
         // The configuration lets none of these through yet.
-        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
+        Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
             let result = Err(SourceError::Reader);
             outlet
                 .send(Occasion::Schedule, result, Duration::ZERO)

@@ -1,5 +1,6 @@
 //! Sources are run as the daemon runs them, against real files and a real socket.
 
+mod cache;
 mod file;
 mod folder;
 mod http;
