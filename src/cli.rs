@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::Settings;
+
 /// An RPKI-to-Router (RTR) cache server, and tools for RTR.
 #[derive(Debug, Parser)]
 #[command(name = "rutter", version, about, max_term_width = 100)]
@@ -39,22 +41,48 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   rutter serve --demo
       Serve the built-in sample on tcp://127.0.0.1:8282.
+  rutter serve --config /etc/rutter/rutter.toml
+      Serve what a file says; `rutter config check` tells beforehand what is wrong with it.
   rutter serve --source /var/lib/rpki-client/json --listen tcp://127.0.0.1:323
       Serve what rpki-client writes; a renamed or rewritten file is picked up within a second.
   rutter serve --source https://validator.example/json \\
                --listen 'tcp://[::]:323' --allow 192.0.2.0/24 --allow 2001:db8::/32
       Serve what a validator offers over HTTPS, to the routers of two prefixes.
+  rutter serve --source https://a.example/json --source https://b.example/json
+      Serve the first, and the second while the first is stale.
   rutter serve --source vrps.csv --set rtr.refresh=10m --set rtr.highest-version=1
       With a shorter refresh interval, and without version 2.
+
+What counts, later over earlier: defaults, the file, the environment, flags, --set. A flag takes
+the place of the whole table of the file.
 
 Settings for --set, with their defaults:
   rtr.refresh=1h  rtr.retry=10m  rtr.expire=2h      the timers of End of Data (RFC 8210, 6)
   rtr.history=24h                                   how long increments are kept
   rtr.notify-interval=60s                           least time between two Serial Notifies
   rtr.lowest-version=0  rtr.highest-version=2       the versions served
+  merge.mode=failover                               or union, or quorum with merge.quorum
+  merge.hysteresis=10m                              how long a better source must be fresh again
+  guard.max-shrink=10%  guard.max-growth=50%        what an update may change, or off
+  guard.min-change=5                                fewer payloads are let through in any case
+  guard.hold=1h  guard.on-timeout=refuse            how long an update is held, then accept or
+                                                    refuse
+  guard.slurm=false                                 hold changes of local exceptions, too
+  guard.stale=keep                                  or withdraw, or no-data
+  slurm.lenient=false                               accept deviations from RFC 8416
+  slurm.aspa-overlap=false                          several files may name one customer AS
+  slurm.refresh=10m                                 time between two requests for URLs
   limits.connections=10000                          connections at once
   limits.stall=60s                                  how long a router may take no octet
-  limits.drain=30s                                  how long answers may take to end at a stop";
+  limits.drain=30s                                  how long answers may take to end at a stop
+  control=none                                      the control socket; with a file its default
+                                                    is /run/rutter/control
+  http.token-file                                   the file with the token for changes by HTTP
+
+The environment sets the same: RUTTER_RTR__REFRESH=10m is --set rtr.refresh=10m, and
+RUTTER_GUARD__MAX_SHRINK=off is --set guard.max-shrink=off. Another variable that begins with
+RUTTER_ is an error, but for those of Kubernetes (RUTTER_PORT…, RUTTER_SERVICE_…) and of our tests
+(RUTTER_REQUIRE, RUTTER_REPORT, RUTTER_SHARED_DATA).";
 
 const DUMP_EXAMPLES: &str = "\
 Examples:
@@ -69,21 +97,45 @@ and then nothing was written.";
 /// `rutter serve`.
 #[derive(Args, Debug)]
 pub struct Serve {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Serve the sample that is built in, without file or network
     #[arg(long)]
     pub demo: bool,
-    /// Where the data is: a path, `-`, http://… or https://…
+    /// Where the data is: a path, `-`, http://…, https://… or tcp://HOST:PORT, repeatable
     #[arg(long, value_name = "ENDPOINT")]
-    pub source: Option<String>,
+    pub source: Vec<String>,
     /// Where routers connect: tcp://ADDRESS:PORT, repeatable [default: tcp://127.0.0.1:8282]
     #[arg(long, value_name = "ENDPOINT")]
     pub listen: Vec<String>,
     /// Who may connect beside this host itself: a prefix, repeatable
     #[arg(long, value_name = "PREFIX")]
     pub allow: Vec<String>,
+    /// Local exceptions (RFC 8416): a file, a folder or a URL, repeatable
+    #[arg(long, value_name = "PATH|URL")]
+    pub slurm: Vec<String>,
+    /// Where the HTTP server listens, on loopback: ADDRESS:PORT, repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    pub http: Vec<String>,
     /// Set a scalar setting, repeatable; see below for the keys
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+impl From<Serve> for Settings {
+    fn from(typed: Serve) -> Self {
+        Self {
+            config: typed.config,
+            demo: typed.demo,
+            source: typed.source,
+            listen: typed.listen,
+            allow: typed.allow,
+            slurm: typed.slurm,
+            http: typed.http,
+            set: typed.set,
+        }
+    }
 }
 
 /// `rutter dump`.

@@ -4,9 +4,8 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rutter::cli::{self, Cli, Command};
+use rutter::cli::{Cli, Command};
 use rutter::cmd::dump::{Form, Output};
-use rutter::config::Settings;
 use rutter::rtr::{Version, Versions};
 use rutter::tools::dump::Request;
 use rutter::{cmd, log};
@@ -30,22 +29,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
-        Command::Serve(typed) => {
-            let cli::Serve {
-                demo,
-                source,
-                listen,
-                allow,
-                set,
-            } = typed;
-            cmd::serve::run(&Settings {
-                demo,
-                source,
-                listen,
-                allow,
-                set,
-            })
-        }
+        Command::Serve(typed) => cmd::serve::run(&typed.into()),
         Command::Dump(typed) => {
             let highest = Version::from_octet(typed.highest_version).unwrap_or(Version::V2);
             let request = Request {

@@ -14,3 +14,11 @@ pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+/// The environment as text; what is none sets nothing of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        Some((name, value.to_string_lossy().into_owned()))
+    })
+}

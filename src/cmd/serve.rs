@@ -15,10 +15,11 @@ use crate::daemon;
 ///
 /// With everything that is wrong with the settings, or when it cannot start.
 pub fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let (config, warnings) = Config::new(settings)?;
-    for warning in warnings {
+    let loaded = Config::load(settings, super::environment())?;
+    for warning in loaded.warnings {
         warn!("{warning}");
     }
+    let config = loaded.config;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (terminate, interrupt) = (

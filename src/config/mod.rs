@@ -2,9 +2,18 @@
 //!
 //! Settings come as text (a file, flags, `--set`, the environment) and become a [`Config`] that
 //! cannot be wrong, or a list of everything that is wrong with them. This file is what comes out;
-//! [`settings`] is how it is read.
+//! `settings` is how it is read: over `document` (the file as a tree), `scalars`, `source` and
+//! `listener` (its parts), `value` (single values) and `check` (one setting against another).
 
-pub mod settings;
+mod check;
+mod document;
+mod error;
+mod listener;
+mod report;
+mod scalars;
+mod settings;
+mod source;
+mod value;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +25,8 @@ use ipnet::IpNet;
 use crate::net::{Endpoint, Url};
 use crate::rtr::{Timing, Versions};
 
-pub use self::settings::{ConfigError, ConfigErrors, Settings};
+pub use self::error::{ConfigError, ConfigErrors, Place, Whence};
+pub use self::settings::{Loaded, Settings};
 
 /// What a server is to do.
 #[derive(Clone, Debug)]
@@ -187,12 +197,22 @@ pub struct Header {
 }
 
 /// Where the value of a header is.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub enum HeaderValue {
-    /// Here, and not secret.
+    /// Here; not to be shown, for it may be a secret all the same.
     Text(Box<str>),
     /// In this file, read at each request, without the line end.
     File(PathBuf),
+}
+
+impl fmt::Debug for HeaderValue {
+    /// Without the text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
 }
 
 /// A certificate that a client shows, with its key.

@@ -1,405 +1,543 @@
-//! From what was typed to a [`Config`].
+//! From what was typed, the file and the environment to a [`Config`].
+//!
+//! Each layer is laid over the one below: defaults, file, environment, flags, `--set`.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
-
-use super::{Config, Guard, Http, Limits, Listener, Merge, Origin, Rtr, Slurm, Source};
-use crate::net::Endpoint;
-use crate::rtr::{Timing, Version, Versions};
+use super::check;
+use super::document::{Document, Section};
+use super::error::{ConfigErrors, Whence};
+use super::listener::{self, Wish};
+use super::report::Report;
+use super::scalars::Draft;
+use super::value::{self, Raw};
+use super::{Config, Control, Http, Need, Origin, Slurm, SlurmOrigin, Source};
+use crate::net::{Endpoint, Url};
 
 /// What was typed.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// The configuration file.
+    pub config: Option<PathBuf>,
     /// Serve the sample that is built in.
     pub demo: bool,
-    /// The source.
-    pub source: Option<String>,
-    /// The listeners, `tcp://address:port` each.
+    /// The sources; any takes the place of those of the file.
+    pub source: Vec<String>,
+    /// The listeners, `tcp://address:port` each; any takes the place of those of the file.
     pub listen: Vec<String>,
-    /// The prefixes that may connect.
+    /// The prefixes that may connect to these listeners.
     pub allow: Vec<String>,
+    /// Local exceptions, paths and URLs; any takes the place of `[slurm]` of the file.
+    pub slurm: Vec<String>,
+    /// Where the HTTP server listens; any takes the place of `[http]` of the file.
+    pub http: Vec<String>,
     /// `KEY=VALUE` each.
     pub set: Vec<String>,
 }
 
-/// The listener of `--demo` and of a server that was told none: StayRTR's port, on loopback.
-const DEFAULT_LISTEN: &str = "tcp://127.0.0.1:8282";
-
-/// Everything that is wrong with some settings.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfigErrors(Vec<ConfigError>);
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ConfigError {
-    /// The setting, as it was typed.
-    pub setting: String,
-    /// What is wrong with it.
-    pub reason: String,
+impl Settings {
+    /// The file that an installed server reads.
+    pub const DEFAULT_FILE: &'static str = "/etc/rutter/rutter.toml";
 }
 
-impl fmt::Display for ConfigErrors {
-    /// A line each.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, ConfigError { setting, reason }) in self.0.iter().enumerate() {
-            let line_end = if place == 0 { "" } else { "\n" };
-            write!(f, "{line_end}{setting}: {reason}")?;
-        }
-        Ok(())
-    }
+/// A configuration, and what there is to say about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What a server is to do.
+    pub config: Config,
+    /// What is off from RFC or habit but allowed.
+    pub warnings: Vec<String>,
+    /// Where what was set came from, by key; `source[0].url` in arrays.
+    pub(super) whence: BTreeMap<String, Whence>,
+    /// How the keys of each listener begin there.
+    pub(super) listener_slots: Vec<String>,
 }
 
-impl std::error::Error for ConfigErrors {}
+/// The control socket of a server with a configuration file.
+const CONTROL: &str = "/run/rutter/control";
+
+/// The HTTP address of `--demo`.
+const DEMO_HTTP: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9847);
+
+/// Far more than any configuration has.
+const MOST_OCTETS: u64 = 4 << 20;
 
 impl Config {
-    /// What these settings mean. What is off from RFC or habit but allowed comes as warnings.
+    /// What these settings mean, the file and the environment included. It reads the file each
+    /// time, so a reload is the same call again.
     ///
     /// # Errors
     ///
     /// With everything that is wrong, not only the first of it.
-    pub fn new(settings: &Settings) -> Result<(Self, Vec<String>), ConfigErrors> {
+    pub fn load(
+        settings: &Settings,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Loaded, ConfigErrors> {
         let mut reader = Reader::default();
-        let tuned = reader.tuned(&settings.set);
-        let allow = reader.allow(&settings.allow);
-        let listeners = reader.listeners(&settings.listen, &allow);
-        let source = reader.source(settings);
-        let (rtr, limits) = reader.finish(&tuned);
-        match (source, rtr) {
-            (Some(source), Some(rtr)) if reader.errors.is_empty() => {
-                let warnings = warnings(&rtr);
-                Ok((
-                    Self {
-                        rtr,
-                        control: None,
-                        sources: vec![Source::new(source.to_string(), source)],
-                        merge: Merge::default(),
-                        guard: Guard::default(),
-                        slurm: Slurm::default(),
-                        listeners,
-                        limits,
-                        http: Http::default(),
-                    },
-                    warnings,
-                ))
-            }
-            _ => Err(ConfigErrors(reader.errors)),
+        if let Some(file) = &settings.config {
+            let octets = read(file).map_err(|error| {
+                ConfigErrors::unreadable(file, format!("cannot be read: {error}"))
+            })?;
+            reader.draft.control = Some(Control {
+                path: CONTROL.into(),
+                need: Need::Optional,
+            });
+            reader.file(file, &octets);
         }
+        reader.environment(environment);
+        reader.flags(settings);
+        reader.set(&settings.set);
+        reader.finish(settings)
+    }
+
+    /// What these settings mean with nothing in the environment, with its warnings.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub fn new(settings: &Settings) -> Result<(Self, Vec<String>), ConfigErrors> {
+        let loaded = Self::load(settings, std::iter::empty())?;
+        Ok((loaded.config, loaded.warnings))
+    }
+
+    /// The keys that the environment and `--set` reach.
+    pub fn scalar_keys() -> Vec<&'static str> {
+        Draft::keys()
+    }
+
+    /// Every key of the file, as `table.key`.
+    pub fn file_keys() -> Vec<String> {
+        let mut keys: Vec<String> = Draft::keys().into_iter().map(str::to_owned).collect();
+        keys.extend(ARRAYS.map(str::to_owned));
+        keys.extend(super::source::KEYS.map(|key| format!("source.{key}")));
+        keys.extend(listener::KEYS.map(|key| format!("listener.{key}")));
+        keys
     }
 }
 
-fn warnings(rtr: &Rtr) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if rtr.notify_interval < Duration::from_secs(60) {
-        warnings.push(
-            "rtr.notify-interval is below the minute of RFC 8210 §8.2: for laboratories only"
-                .into(),
-        );
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    File::open(file)?
+        .take(MOST_OCTETS + 1)
+        .read_to_end(&mut octets)?;
+    if u64::try_from(octets.len()).unwrap_or(u64::MAX) > MOST_OCTETS {
+        return Err(io::Error::other(
+            "more than 4MiB, which is no configuration",
+        ));
     }
-    if !rtr.timing.leaves_time_to_retry() {
-        warnings.push("rtr.expire leaves no time for two retries after a missed refresh".into());
-    }
-    if rtr.history < Duration::from_secs(3_600) {
-        warnings.push("rtr.history is below an hour: routers that poll hourly get resets".into());
-    }
-    warnings
+    Ok(octets)
 }
 
-/// The scalar settings, as far as they were typed.
-#[derive(Debug)]
-struct Tuned {
-    refresh: Duration,
-    retry: Duration,
-    expire: Duration,
-    history: Duration,
-    notify_interval: Duration,
-    lowest: u64,
-    highest: u64,
-    connections: u64,
-    stall: Duration,
-    drain: Duration,
-}
+/// Tables of one value for each key, arrays of tables, and keys whose values are arrays.
+const TABLES: [&str; 6] = ["rtr", "merge", "guard", "slurm", "limits", "http"];
+const ARRAYS: [&str; 3] = ["slurm.files", "http.address", "http.allow"];
+/// Keys of versions to come.
+const LATER: [&str; 2] = ["state-dir", "export"];
 
-impl Default for Tuned {
-    fn default() -> Self {
-        let timing = Timing::RECOMMENDED;
-        Self {
-            refresh: timing.refresh(),
-            retry: timing.retry(),
-            expire: timing.expire(),
-            history: Duration::from_secs(86_400),
-            notify_interval: Duration::from_secs(60),
-            lowest: 0,
-            highest: 2,
-            connections: 10_000,
-            stall: Duration::from_secs(60),
-            drain: Duration::from_secs(30),
-        }
-    }
-}
-
-/// Where a scalar goes.
-enum Slot<'a> {
-    Duration(&'a mut Duration),
-    Number(&'a mut u64),
-}
-
-impl Tuned {
-    const KEYS: [&'static str; 10] = [
-        "rtr.refresh",
-        "rtr.retry",
-        "rtr.expire",
-        "rtr.history",
-        "rtr.notify-interval",
-        "rtr.lowest-version",
-        "rtr.highest-version",
-        "limits.connections",
-        "limits.stall",
-        "limits.drain",
-    ];
-
-    fn slot(&mut self, key: &str) -> Option<Slot<'_>> {
-        Some(match key {
-            "rtr.refresh" => Slot::Duration(&mut self.refresh),
-            "rtr.retry" => Slot::Duration(&mut self.retry),
-            "rtr.expire" => Slot::Duration(&mut self.expire),
-            "rtr.history" => Slot::Duration(&mut self.history),
-            "rtr.notify-interval" => Slot::Duration(&mut self.notify_interval),
-            "rtr.lowest-version" => Slot::Number(&mut self.lowest),
-            "rtr.highest-version" => Slot::Number(&mut self.highest),
-            "limits.connections" => Slot::Number(&mut self.connections),
-            "limits.stall" => Slot::Duration(&mut self.stall),
-            "limits.drain" => Slot::Duration(&mut self.drain),
-            _ => return None,
-        })
-    }
-}
-
-/// Collects what is wrong while it reads.
+/// What has been read so far.
 #[derive(Debug, Default)]
 struct Reader {
-    errors: Vec<ConfigError>,
+    draft: Draft,
+    report: Report,
+    sources: Vec<(Source, Whence)>,
+    listeners: Vec<Wish>,
+    http: Vec<(SocketAddr, Whence)>,
+    /// A source, right or wrong, was named.
+    sourced: bool,
 }
 
 impl Reader {
-    fn wrong(&mut self, setting: impl Into<String>, reason: impl Into<String>) {
-        self.errors.push(ConfigError {
-            setting: setting.into(),
-            reason: reason.into(),
-        });
-    }
-
-    fn tuned(&mut self, set: &[String]) -> Tuned {
-        let mut tuned = Tuned::default();
-        for setting in set {
-            let Some((key, value)) = setting.split_once('=') else {
-                self.wrong(format!("--set {setting}"), "not of the form KEY=VALUE");
-                continue;
-            };
-            let result = match tuned.slot(key) {
-                None => Err(format!("unknown key; known are {}", Tuned::KEYS.join(", "))),
-                Some(Slot::Duration(slot)) => duration(value).map(|value| *slot = value),
-                Some(Slot::Number(slot)) => match value.parse() {
-                    Ok(number) => {
-                        *slot = number;
-                        Ok(())
-                    }
-                    Err(_) => Err("not a whole number".to_owned()),
-                },
-            };
-            if let Err(reason) = result {
-                self.wrong(format!("--set {setting}"), reason);
+    fn file(&mut self, file: &Path, octets: &[u8]) {
+        let text = match std::str::from_utf8(octets) {
+            Ok(text) => text,
+            Err(error) => {
+                let before = octets.get(..error.valid_up_to()).unwrap_or_default();
+                let before = String::from_utf8_lossy(before);
+                let place = Document::new(file, &before).place(before.len());
+                self.report.wrong(&Whence::File(place), "", "not UTF-8");
+                self.sourced = true;
+                return;
             }
-        }
-        tuned
-    }
-
-    fn finish(&mut self, tuned: &Tuned) -> (Option<Rtr>, Limits) {
-        let timing = Timing::new(tuned.refresh, tuned.retry, tuned.expire);
-        let timing = timing
-            .map_err(|error| self.wrong("rtr", error.to_string()))
-            .ok();
-        let version = |number: u64| u8::try_from(number).ok().and_then(Version::from_octet);
-        let versions = version(tuned.lowest)
-            .zip(version(tuned.highest))
-            .and_then(|(lowest, highest)| Versions::new(lowest, highest));
-        if versions.is_none() {
-            self.wrong(
-                "rtr.lowest-version, rtr.highest-version",
-                "not a range within 0 to 2",
-            );
-        }
-        if tuned.notify_interval < Duration::from_millis(100) {
-            self.wrong("rtr.notify-interval", "below 100ms");
-        }
-        if tuned.connections == 0 {
-            self.wrong("limits.connections", "nobody could connect");
-        }
-        let rtr = timing.zip(versions).map(|(timing, versions)| Rtr {
-            timing,
-            history: tuned.history,
-            notify_interval: tuned.notify_interval,
-            versions,
-        });
-        let limits = Limits {
-            connections: usize::try_from(tuned.connections).unwrap_or(usize::MAX),
-            // A router that is stalled for longer than this has long given up (8210bis §9).
-            stall: tuned.stall.min(tuned.retry * 3),
-            drain: tuned.drain,
         };
-        (rtr, limits)
+        let document = Document::new(file, text);
+        let (tree, faults) = document.parse();
+        if faults.is_empty() {
+            self.root(&Section::root(&document, &tree));
+            return;
+        }
+        // What a broken line leaves of its key says nothing; the other lines are read all the
+        // same. What is missing may be what is broken.
+        let mut beside = Self::default();
+        beside.root(&Section::root(&document, &tree));
+        let broken = |line| faults.iter().any(|(place, _)| place.line == line);
+        beside.report.errors.retain(|error| {
+            let line = error.place.as_ref().map(|place| place.line);
+            !line.is_some_and(broken) && !error.reason.starts_with("missing")
+        });
+        self.report.errors.append(&mut beside.report.errors);
+        for (place, reason) in faults {
+            self.report.wrong(&Whence::File(place), "", reason);
+        }
+        self.sourced = true;
     }
 
-    fn allow(&mut self, allow: &[String]) -> Vec<IpNet> {
-        let mut prefixes = Vec::new();
-        for text in allow {
-            match text
-                .parse::<IpNet>()
-                .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
-            {
-                Ok(prefix) => prefixes.push(prefix),
-                Err(_) => {
-                    self.wrong(
-                        format!("--allow {text}"),
-                        "not a prefix such as 192.0.2.0/24",
-                    );
+    fn root(&mut self, root: &Section<'_>) {
+        let known = [&["control", "source", "listener"], TABLES.as_slice()].concat();
+        for entry in root.entries() {
+            match entry.key {
+                "source" => {
+                    self.sourced = true;
+                    self.sources = super::source::read_all(&entry, &mut self.report);
+                }
+                "listener" => self.listeners = listener::read_all(&entry, &mut self.report),
+                "control" => self.scalar(&entry, &known),
+                table if TABLES.contains(&table) => match entry.table() {
+                    Some(section) => self.table(&section),
+                    None => {
+                        let expected = format!("a table: [{table}]");
+                        let reason = value::wrong("not a table", entry.raw(), &expected);
+                        self.report.wrong(&entry.key_whence(), table, reason);
+                    }
+                },
+                _ => self.report.unknown(&entry, &known, &LATER),
+            }
+        }
+    }
+
+    fn table(&mut self, section: &Section<'_>) {
+        let prefix = format!("{}.", section.path);
+        let all = Draft::keys();
+        let known = all.iter().chain(ARRAYS.iter());
+        let known: Vec<&str> = known.filter_map(|key| key.strip_prefix(&prefix)).collect();
+        for entry in section.entries() {
+            match entry.path.as_str() {
+                "slurm.files" => {
+                    let resolve = |path: &str| section.document.resolve(path);
+                    let files = self.report.read_all(&entry, |raw| slurm(raw, resolve));
+                    self.draft.slurm.files = files;
+                }
+                "http.address" => {
+                    let allow = section.entry("allow").map(|allow| {
+                        let items = allow.items().into_iter();
+                        items
+                            .filter_map(|item| value::prefix(item.raw()).ok())
+                            .collect::<Vec<_>>()
+                    });
+                    self.http = listener::addresses(&entry, allow.as_deref(), &mut self.report);
+                }
+                "http.allow" => {
+                    self.draft.http.allow = self.report.read_all(&entry, value::prefix);
+                }
+                _ => self.scalar(&entry, &known),
+            }
+        }
+    }
+
+    fn scalar(&mut self, entry: &super::document::Entry<'_>, known: &[&str]) {
+        let resolve = |path: &str| entry.document.resolve(path);
+        match self.draft.set(&entry.path, entry.raw(), resolve) {
+            Some(read) => {
+                self.report.keep(entry, read);
+            }
+            None => self.report.unknown(entry, known, &LATER),
+        }
+    }
+
+    /// A scalar from a place without types.
+    fn typed(&mut self, key: &str, value: &str, whence: Whence) {
+        match self
+            .draft
+            .set(key, Raw::Word(value), |path| PathBuf::from(path))
+        {
+            Some(Ok(())) => {
+                self.report.whence.insert(key.to_owned(), whence);
+            }
+            Some(Err(reason)) => self.report.wrong(&whence, key, reason),
+            None => self.report.wrong(&whence, key, unknown_scalar(key)),
+        }
+    }
+
+    fn environment(&mut self, environment: impl Iterator<Item = (String, String)>) {
+        let mut ours: Vec<_> = environment
+            .filter_map(|(name, value)| {
+                let rest = name.strip_prefix("RUTTER_")?.to_owned();
+                (!is_of_others(&rest)).then_some((name, rest, value))
+            })
+            .collect();
+        ours.sort();
+        for (name, rest, value) in ours {
+            let key = rest
+                .to_ascii_lowercase()
+                .replace("__", ".")
+                .replace('_', "-");
+            self.typed(&key, &value, Whence::Environment(name));
+        }
+    }
+
+    fn set(&mut self, set: &[String]) {
+        for setting in set {
+            let whence = Whence::Flag(format!("--set {}", value::hidden(setting)));
+            match setting.split_once('=') {
+                Some((key, value)) => self.typed(key, value, whence),
+                None => self.report.wrong(&whence, "", "not of the form KEY=VALUE"),
+            }
+        }
+    }
+
+    fn flags(&mut self, settings: &Settings) {
+        let resolve = |path: &str| PathBuf::from(path);
+        self.demo_or_sources(settings);
+        if !settings.slurm.is_empty() {
+            self.report.forget("slurm");
+            self.draft.slurm = Slurm::default();
+            for text in &settings.slurm {
+                let whence = Whence::Flag(format!("--slurm {}", value::hidden(text)));
+                match slurm(Raw::Word(text), resolve) {
+                    Ok(origin) => {
+                        self.draft.slurm.files.push(origin);
+                        self.report.whence.insert("slurm.files".into(), whence);
+                    }
+                    Err(reason) => self.report.wrong(&whence, "", reason),
                 }
             }
         }
-        prefixes
-    }
-
-    fn listeners(&mut self, listen: &[String], allow: &[IpNet]) -> Vec<Listener> {
-        let default = [DEFAULT_LISTEN.to_owned()];
-        let listen = if listen.is_empty() { &default } else { listen };
-        let mut listeners = Vec::new();
-        for text in listen {
-            match listener(text, allow) {
-                Ok(listener) => listeners.push(listener),
-                Err(reason) => self.wrong(format!("--listen {text}"), reason),
+        if !settings.http.is_empty() {
+            self.report.forget("http");
+            self.draft.http = Http::default();
+            self.http.clear();
+            for text in &settings.http {
+                let whence = Whence::Flag(format!("--http {text}"));
+                match http(text) {
+                    Ok(address) => self.http.push((address, whence.clone())),
+                    Err(reason) => self.report.wrong(&whence, "", reason),
+                }
+                self.report.whence.insert("http.address".into(), whence);
             }
         }
-        listeners
+        self.listen(settings);
     }
 
-    fn source(&mut self, settings: &Settings) -> Option<Origin> {
-        match (&settings.source, settings.demo) {
-            (Some(_), true) => {
-                self.wrong("--demo", "brings its own data; leave --source out");
-                None
+    fn demo_or_sources(&mut self, settings: &Settings) {
+        if !settings.source.is_empty() || settings.demo {
+            self.report.forget("source");
+            self.sources.clear();
+            self.sourced = true;
+        }
+        if settings.demo {
+            let whence = Whence::Flag("--demo".to_owned());
+            if !settings.source.is_empty() {
+                let reason = "brings its own data; leave --source out";
+                self.report.wrong(&whence, "", reason);
             }
-            (None, true) => Some(Origin::Demo),
-            (None, false) => {
-                self.wrong("--source", "missing; --demo serves sample data without one");
-                None
+            self.report
+                .whence
+                .insert("source[0].url".into(), whence.clone());
+            self.sources
+                .push((Source::new("demo", Origin::Demo), whence));
+            return;
+        }
+        if settings.source.len() > Config::MAX_SOURCES {
+            let whence = Whence::Flag("--source".into());
+            let reason = format!(
+                "too many (found {}, expected at most {})",
+                settings.source.len(),
+                Config::MAX_SOURCES
+            );
+            self.report.wrong(&whence, "", reason);
+        }
+        for (place, text) in settings.source.iter().enumerate() {
+            let whence = Whence::Flag(format!("--source {}", value::hidden(text)));
+            match super::source::endpoint(Raw::Word(text), |path| PathBuf::from(path)) {
+                Ok(endpoint) => {
+                    let slot = format!("source[{place}].url");
+                    self.report.whence.insert(slot, whence.clone());
+                    let source = Source::new(endpoint.to_string(), Origin::At(endpoint));
+                    self.sources.push((source, whence));
+                }
+                Err(reason) => self.report.wrong(&whence, "", reason),
             }
-            (Some(text), false) => match text.parse::<Endpoint>() {
-                Ok(endpoint @ (Endpoint::File(_) | Endpoint::Stdin | Endpoint::Web(_))) => {
-                    Some(Origin::At(endpoint))
+        }
+    }
+
+    fn listen(&mut self, settings: &Settings) {
+        let mut allow = Vec::new();
+        for text in &settings.allow {
+            match value::prefix(Raw::Word(text)) {
+                Ok(prefix) => allow.push(prefix),
+                Err(reason) => {
+                    let whence = Whence::Flag(format!("--allow {}", value::hidden(text)));
+                    self.report.wrong(&whence, "", reason);
                 }
-                Ok(_) => {
-                    let reason = "only paths, http:// and https:// are sources so far";
-                    self.wrong(format!("--source {text}"), reason);
-                    None
+            }
+        }
+        if settings.listen.is_empty() {
+            if self.listeners.is_empty() && !self.report.is_set("listener[0].address") {
+                if let Some(text) = settings.allow.first() {
+                    let whence = Whence::Flag(format!("--allow {}", value::hidden(text)));
+                    self.report
+                        .whence
+                        .insert("listener[0].allow".into(), whence);
                 }
-                Err(error) => {
-                    self.wrong(format!("--source {text}"), error.to_string());
-                    None
+                self.wish(listener::DEFAULT, allow, Whence::Default);
+            } else if let Some(text) = settings.allow.first() {
+                let whence = Whence::Flag(format!("--allow {}", value::hidden(text)));
+                let reason = "goes with --listen; a listener of the file has its own `allow`";
+                self.report.wrong(&whence, "", reason);
+            }
+            return;
+        }
+        self.report.forget("listener");
+        self.listeners.clear();
+        for text in &settings.listen {
+            let whence = Whence::Flag(format!("--listen {}", value::hidden(text)));
+            match listener::flag(text) {
+                // Closed by default: plain TCP is for a trusted network only (RFC 8210 §9).
+                Ok(address) if !address.ip().is_loopback() && settings.allow.is_empty() => {
+                    let reason =
+                        "is not on loopback: name the routers that may connect with --allow";
+                    self.report.wrong(&whence, "", reason);
                 }
-            },
+                Ok(address) => self.wish(address, allow.clone(), whence),
+                Err(reason) => self.report.wrong(&whence, "", reason),
+            }
+        }
+    }
+
+    fn wish(&mut self, address: SocketAddr, allow: Vec<ipnet::IpNet>, whence: Whence) {
+        let slot = format!("listener[{}]", self.listeners.len());
+        if whence != Whence::Default {
+            self.report
+                .whence
+                .insert(format!("{slot}.address"), whence.clone());
+            if !allow.is_empty() {
+                self.report
+                    .whence
+                    .insert(format!("{slot}.allow"), whence.clone());
+            }
+        }
+        self.listeners.push(Wish {
+            address,
+            whence,
+            allow,
+            versions: None,
+            slot,
+        });
+    }
+
+    fn finish(mut self, settings: &Settings) -> Result<Loaded, ConfigErrors> {
+        self.draft.http.addresses = self.http.iter().map(|(address, _)| *address).collect();
+        let said = self.report.is_set("http.address");
+        if settings.demo && !said {
+            self.draft.http.addresses.push(DEMO_HTTP);
+            self.draft.http.need = Need::Optional;
+        }
+        if !self.sourced {
+            self.no_source(settings);
+        }
+        super::source::names_differ(&self.sources, &mut self.report);
+        let http = self.http.into_iter();
+        let places: Vec<_> = self
+            .listeners
+            .iter()
+            .map(|wish| (wish.address, wish.whence.clone(), "listener.address"))
+            .chain(http.map(|(address, whence)| (address, whence, "http.address")))
+            .collect();
+        listener::addresses_differ(&places, &mut self.report);
+        let sources: Vec<Source> = self.sources.into_iter().map(|(source, _)| source).collect();
+        let slots = self.listeners.iter().map(|wish| wish.slot.clone());
+        let listener_slots = slots.collect();
+        let config = check::finish(self.draft, sources, self.listeners, &mut self.report);
+        match config {
+            Some(config) if self.report.errors.is_empty() => {
+                let warnings = check::warnings(&config, &self.report);
+                Ok(Loaded {
+                    config,
+                    warnings,
+                    whence: self.report.whence,
+                    listener_slots,
+                })
+            }
+            _ => Err(ConfigErrors::new(self.report.errors)),
+        }
+    }
+
+    fn no_source(&mut self, settings: &Settings) {
+        match &settings.config {
+            None => {
+                let whence = Whence::Flag("--source".into());
+                let reason = "missing; name one here or in a file with --config, and --demo serves \
+                              sample data without one";
+                self.report.wrong(&whence, "", reason);
+            }
+            Some(file) => {
+                let place = Document::new(file, "").place(0);
+                let reason = "missing (expected at least one [[source]])";
+                self.report.wrong(&Whence::File(place), "source", reason);
+            }
         }
     }
 }
 
-fn listener(text: &str, allow: &[IpNet]) -> Result<Listener, String> {
-    let at = match text.parse::<Endpoint>() {
-        Ok(Endpoint::Tcp(at)) => at,
-        Ok(_) => return Err("only tcp:// can be listened on so far".into()),
-        Err(error) => return Err(error.to_string()),
-    };
-    let Some(address) = at.socket_addr() else {
-        return Err("needs an IP address, not a name".into());
-    };
-    // Closed by default: plain TCP is for a trusted network only (RFC 8210 §9).
-    if !address.ip().is_loopback() && allow.is_empty() {
-        return Err("is not on loopback: name the routers that may connect with --allow".into());
-    }
-    Ok(Listener {
-        address,
-        allow: allow.to_vec(),
-        versions: Versions::ALL,
-    })
+/// Kubernetes sets such variables for a service that is called rutter, and our own tests read
+/// three.
+fn is_of_others(rest: &str) -> bool {
+    rest.starts_with("SERVICE_")
+        || rest == "PORT"
+        || rest.starts_with("PORT_")
+        || ["REQUIRE", "REPORT", "SHARED_DATA"].contains(&rest)
 }
 
-/// Reads `500ms`, `90s`, `10m`, `2h`, `1d`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let unit_at = text
-        .find(|letter: char| !letter.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(unit_at).unwrap_or((text, ""));
-    let wrong = || "not a time such as 500ms, 90s, 10m, 2h or 1d".to_owned();
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let millis: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
+fn unknown_scalar(key: &str) -> String {
+    let keys = Draft::keys();
+    if ["source", "listener"].contains(&key.split('.').next().unwrap_or_default())
+        || ARRAYS.contains(&key)
+    {
+        return "cannot be set here: only a file or a flag of its own can".to_owned();
+    }
+    match value::nearest(key, keys.iter().copied()) {
+        Some(near) => format!("unknown key {key:?}; did you mean {near:?}?"),
+        None => format!("unknown key {key:?} (expected {})", keys.join(", ")),
+    }
+}
+
+/// Reads where local exceptions are. A path must be there: exceptions that are quietly missing
+/// would change what is served.
+fn slurm(raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<SlurmOrigin, String> {
+    const EXPECTED: &str = "a file, a folder, http://… or https://…";
+    let text = value::text(raw, EXPECTED)?;
+    if text.contains("://") {
+        let url = Url::parse(text).map_err(|error| value::wrong(&error.to_string(), raw, EXPECTED));
+        return url.map(SlurmOrigin::Web);
+    }
+    let path = match text.parse::<Endpoint>() {
+        Ok(Endpoint::File(_)) => resolve(text),
+        _ => return Err(value::wrong("not a path or URL", raw, EXPECTED)),
     };
-    number
-        .checked_mul(millis)
-        .map(Duration::from_millis)
-        .ok_or_else(wrong)
+    if path.exists() {
+        Ok(SlurmOrigin::Path(path))
+    } else {
+        let reason =
+            format!("there is no such file or folder (found {path:?}, expected {EXPECTED})");
+        Err(reason)
+    }
+}
+
+/// Reads what `--http` says.
+fn http(text: &str) -> Result<SocketAddr, String> {
+    let raw = Raw::Word(text);
+    let address = value::address(raw)?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    let what = "not on loopback";
+    let expected = "127.0.0.1 or [::1]; elsewhere takes `allow` under [http] of a file";
+    Err(value::wrong(what, raw, expected))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(set: &[&str], listen: &[&str], allow: &[&str]) -> Settings {
-        let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-        Settings {
-            demo: true,
-            source: None,
-            listen: owned(listen),
-            allow: owned(allow),
-            set: owned(set),
-        }
-    }
-
-    #[test]
-    fn everything_wrong_is_reported_at_once() {
-        let settings = settings(
-            &[
-                "rtr.refresh=7200s",
-                "rtr.expire=7200s",
-                "rtr.bogus=1",
-                "rtr.retry=soon",
-            ],
-            &["tcp://0.0.0.0:323", "tls://127.0.0.1"],
-            &["192.0.2.0/33"],
-        );
-        let errors = Config::new(&settings).unwrap_err();
-        assert_eq!(errors.0.len(), 6, "{errors}");
-    }
-
-    #[test]
-    fn a_listener_off_loopback_needs_an_access_list() {
-        assert!(Config::new(&settings(&[], &["tcp://[::]:323"], &[])).is_err());
-        let (config, _) =
-            Config::new(&settings(&[], &["tcp://[::]:323"], &["192.0.2.0/24"])).unwrap();
-        let listener = &config.listeners[0];
-        assert!(listener.allows("192.0.2.7".parse().unwrap()));
-        assert!(listener.allows("127.0.0.1".parse().unwrap()));
-        assert!(!listener.allows("198.51.100.7".parse().unwrap()));
-    }
-
-    #[test]
-    fn a_short_notify_interval_warns() {
-        let (_, warnings) = Config::new(&settings(&["rtr.notify-interval=1s"], &[], &[])).unwrap();
-        assert!(warnings[0].contains("RFC 8210 §8.2"), "{warnings:?}");
-    }
-}
+mod tests;

@@ -1,0 +1,245 @@
+//! The settings that are one value each and stand in no array: the file, the environment and
+//! `--set` reach all of them, by the same keys.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::value::{self, Raw};
+use super::{Control, Guard, Http, Limits, Need, OnTimeout, Percent, Slurm, Stale};
+use crate::rtr::Timing;
+
+/// The settings so far, defaults first.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) control: Option<Control>,
+    pub(super) refresh: Duration,
+    pub(super) retry: Duration,
+    pub(super) expire: Duration,
+    pub(super) history: Duration,
+    pub(super) notify_interval: Duration,
+    pub(super) lowest: u64,
+    pub(super) highest: u64,
+    pub(super) rule: Rule,
+    pub(super) quorum: Option<u64>,
+    pub(super) hysteresis: Duration,
+    pub(super) guard: Guard,
+    pub(super) min_change: u64,
+    pub(super) slurm: Slurm,
+    pub(super) connections: u64,
+    pub(super) limits: Limits,
+    pub(super) http: Http,
+}
+
+/// A [`MergeMode`](super::MergeMode) without its numbers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Rule {
+    Failover,
+    Union,
+    Quorum,
+}
+
+pub(super) const RULES: [(&str, Rule); 3] = [
+    ("failover", Rule::Failover),
+    ("union", Rule::Union),
+    ("quorum", Rule::Quorum),
+];
+
+pub(super) const ON_TIMEOUT: [(&str, OnTimeout); 2] =
+    [("refuse", OnTimeout::Refuse), ("accept", OnTimeout::Accept)];
+
+pub(super) const STALE: [(&str, Stale); 3] = [
+    ("keep", Stale::Keep),
+    ("withdraw", Stale::Withdraw),
+    ("no-data", Stale::NoData),
+];
+
+impl Default for Draft {
+    fn default() -> Self {
+        let timing = Timing::RECOMMENDED;
+        let guard = Guard::default();
+        Self {
+            control: None,
+            refresh: timing.refresh(),
+            retry: timing.retry(),
+            expire: timing.expire(),
+            history: Duration::from_secs(86_400),
+            notify_interval: Duration::from_secs(60),
+            lowest: 0,
+            highest: 2,
+            rule: Rule::Failover,
+            quorum: None,
+            hysteresis: Duration::from_secs(600),
+            min_change: u64::try_from(guard.min_change).unwrap_or(u64::MAX),
+            guard,
+            slurm: Slurm::default(),
+            connections: 10_000,
+            limits: Limits {
+                connections: 0,
+                stall: Duration::from_secs(60),
+                drain: Duration::from_secs(30),
+            },
+            http: Http::default(),
+        }
+    }
+}
+
+/// Where a value goes, and what it may be.
+enum Slot<'a> {
+    Time(&'a mut Duration, RangeInclusive<Duration>),
+    Number(&'a mut u64, RangeInclusive<u64>),
+    Quorum(&'a mut Option<u64>),
+    Flag(&'a mut bool),
+    Share(&'a mut Option<Percent>, u32),
+    Rule(&'a mut Rule),
+    OnTimeout(&'a mut OnTimeout),
+    Stale(&'a mut Stale),
+    Control(&'a mut Option<Control>),
+    File(&'a mut Option<PathBuf>),
+}
+
+/// How many there are.
+const SCALARS: usize = 25;
+
+/// Longest time there can be: ten years, so that no sum of a moment and a time overflows.
+pub(super) const EVER: Duration = Duration::from_secs(315_360_000);
+
+const fn secs(lowest: u64, highest: u64) -> RangeInclusive<Duration> {
+    Duration::from_secs(lowest)..=Duration::from_secs(highest)
+}
+
+impl Draft {
+    /// Every scalar: the one list of them.
+    fn slots(&mut self) -> [(&'static str, Slot<'_>); SCALARS] {
+        let any = || Duration::ZERO..=EVER;
+        let (guard, slurm, limits) = (&mut self.guard, &mut self.slurm, &mut self.limits);
+        [
+            ("control", Slot::Control(&mut self.control)),
+            // The ranges of RFC 8210 §6.
+            (
+                "rtr.refresh",
+                Slot::Time(&mut self.refresh, secs(1, 86_400)),
+            ),
+            ("rtr.retry", Slot::Time(&mut self.retry, secs(1, 7_200))),
+            (
+                "rtr.expire",
+                Slot::Time(&mut self.expire, secs(600, 172_800)),
+            ),
+            ("rtr.history", Slot::Time(&mut self.history, any())),
+            (
+                "rtr.notify-interval",
+                Slot::Time(&mut self.notify_interval, Duration::from_millis(100)..=EVER),
+            ),
+            ("rtr.lowest-version", Slot::Number(&mut self.lowest, 0..=2)),
+            (
+                "rtr.highest-version",
+                Slot::Number(&mut self.highest, 0..=2),
+            ),
+            ("merge.mode", Slot::Rule(&mut self.rule)),
+            ("merge.quorum", Slot::Quorum(&mut self.quorum)),
+            ("merge.hysteresis", Slot::Time(&mut self.hysteresis, any())),
+            ("guard.max-shrink", Slot::Share(&mut guard.max_shrink, 100)),
+            (
+                "guard.max-growth",
+                Slot::Share(&mut guard.max_growth, u32::MAX),
+            ),
+            (
+                "guard.min-change",
+                Slot::Number(&mut self.min_change, 0..=u64::MAX),
+            ),
+            ("guard.hold", Slot::Time(&mut guard.hold, any())),
+            ("guard.on-timeout", Slot::OnTimeout(&mut guard.on_timeout)),
+            ("guard.slurm", Slot::Flag(&mut guard.slurm)),
+            ("guard.stale", Slot::Stale(&mut guard.stale)),
+            ("slurm.lenient", Slot::Flag(&mut slurm.lenient)),
+            ("slurm.aspa-overlap", Slot::Flag(&mut slurm.aspa_overlap)),
+            (
+                "slurm.refresh",
+                Slot::Time(&mut slurm.refresh, Duration::from_secs(1)..=EVER),
+            ),
+            (
+                "limits.connections",
+                Slot::Number(&mut self.connections, 1..=u64::MAX),
+            ),
+            ("limits.stall", Slot::Time(&mut limits.stall, any())),
+            ("limits.drain", Slot::Time(&mut limits.drain, any())),
+            ("http.token-file", Slot::File(&mut self.http.token)),
+        ]
+    }
+
+    /// The keys of all scalars.
+    pub(super) fn keys() -> Vec<&'static str> {
+        let mut draft = Self::default();
+        draft.slots().map(|(key, _)| key).to_vec()
+    }
+
+    /// Sets a scalar; `None` when there is none of this key. Paths go through `resolve`.
+    pub(super) fn set(
+        &mut self,
+        key: &str,
+        raw: Raw<'_>,
+        resolve: impl Fn(&str) -> PathBuf,
+    ) -> Option<Result<(), String>> {
+        let slots = self.slots();
+        let (_, slot) = slots.into_iter().find(|(known, _)| *known == key)?;
+        Some(slot.set(raw, resolve))
+    }
+}
+
+impl Slot<'_> {
+    fn set(self, raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<(), String> {
+        match self {
+            Self::Time(slot, range) => put(slot, value::duration(raw, &range)),
+            Self::Number(slot, range) => put(slot, value::number(raw, &range)),
+            Self::Quorum(slot) => put(slot, value::number(raw, &(1..=15)).map(Some)),
+            Self::Flag(slot) => put(slot, value::boolean(raw)),
+            Self::Share(slot, most) => put(slot, value::percent_or_off(raw, most)),
+            Self::Rule(slot) => put(slot, value::word(raw, &RULES)),
+            Self::OnTimeout(slot) => put(slot, value::word(raw, &ON_TIMEOUT)),
+            Self::Stale(slot) => put(slot, value::word(raw, &STALE)),
+            Self::Control(slot) => put(slot, control(raw, resolve)),
+            Self::File(slot) => put(
+                slot,
+                value::text(raw, "a path")
+                    .and_then(|path| super::report::readable(resolve(path)))
+                    .map(Some),
+            ),
+        }
+    }
+}
+
+fn put<T>(slot: &mut T, read: Result<T, String>) -> Result<(), String> {
+    read.map(|value| *slot = value)
+}
+
+/// What a Unix address can hold on Linux, with the NUL at its end.
+const LONGEST_SOCKET_PATH: usize = 108;
+
+fn control(raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<Option<Control>, String> {
+    const EXPECTED: &str = "the path of a Unix socket, or \"none\"";
+    let text = value::text(raw, EXPECTED)?;
+    if text == "none" {
+        return Ok(None);
+    }
+    let path = resolve(text);
+    if path.as_os_str().len() >= LONGEST_SOCKET_PATH {
+        let expected = "at most 107 octets";
+        return Err(value::wrong("too long for a Unix socket", raw, expected));
+    }
+    let need = Need::Required;
+    Ok(Some(Control { path, need }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_there_once() {
+        let mut keys = Draft::keys();
+        keys.sort_unstable();
+        let all = keys.len();
+        keys.dedup();
+        assert_eq!((keys.len(), all), (SCALARS, SCALARS));
+    }
+}

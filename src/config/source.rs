@@ -1,0 +1,377 @@
+//! `[[source]]`: where data comes from.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::document::{Entry, Section};
+use super::error::Whence;
+use super::report::{Report, readable};
+use super::scalars::EVER;
+use super::value::{self, Raw};
+use super::{ClientCertificate, Config, Header, HeaderValue, Origin, Proxy, Source};
+use crate::net::{Endpoint, Host, Url};
+
+/// The keys of a source.
+pub(super) const KEYS: [&str; 15] = [
+    "name",
+    "url",
+    "refresh",
+    "timeout",
+    "connect-timeout",
+    "max-age",
+    "max-size",
+    "max-bad-rows",
+    "conditional",
+    "headers",
+    "bearer-token-file",
+    "client-certificate",
+    "client-key",
+    "ca",
+    "proxy",
+];
+
+/// Keys that only a URL has a use for.
+const WEB_KEYS: [&str; 7] = [
+    "conditional",
+    "headers",
+    "bearer-token-file",
+    "client-certificate",
+    "client-key",
+    "ca",
+    "proxy",
+];
+
+/// Keys of versions to come.
+const LATER: [&str; 7] = [
+    "certificate",
+    "key",
+    "password-file",
+    "host-key",
+    "host-keys",
+    "known-hosts",
+    "verify-key",
+];
+
+/// Reads where a source is.
+pub(super) fn endpoint(
+    raw: Raw<'_>,
+    resolve: impl Fn(&str) -> std::path::PathBuf,
+) -> Result<Endpoint, String> {
+    const EXPECTED: &str = "a path, \"-\", http://…, https://… or tcp://host:port";
+    let text = value::text(raw, EXPECTED)?;
+    match text.parse::<Endpoint>() {
+        Ok(Endpoint::File(path)) => match path.to_str() {
+            Some(path) => Ok(Endpoint::File(resolve(path))),
+            None => Ok(Endpoint::File(path)),
+        },
+        Ok(Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_)) => {
+            let what = "this version does not have such sources yet";
+            Err(value::wrong(what, raw, EXPECTED))
+        }
+        Ok(endpoint) => Ok(endpoint),
+        Err(error) => Err(value::wrong(&error.to_string(), raw, EXPECTED)),
+    }
+}
+
+/// Reads all sources of a file.
+pub(super) fn read_all(entry: &Entry<'_>, report: &mut Report) -> Vec<(Source, Whence)> {
+    let Some(sections) = entry.tables() else {
+        let reason = value::wrong("not an array of tables", entry.raw(), "[[source]]");
+        report.wrong(&entry.key_whence(), &entry.path, reason);
+        return Vec::new();
+    };
+    if let Some(beyond) = sections.get(Config::MAX_SOURCES) {
+        let reason = format!(
+            "too many (found {}, expected at most {})",
+            sections.len(),
+            Config::MAX_SOURCES
+        );
+        report.wrong(&beyond.whence(), "source", reason);
+    }
+    let read = |section| {
+        let source = read(section, report)?;
+        let named = section.entry("name").map(|entry| entry.whence());
+        Some((source, named.unwrap_or_else(|| section.whence())))
+    };
+    sections.iter().filter_map(read).collect()
+}
+
+fn read(section: &Section<'_>, report: &mut Report) -> Option<Source> {
+    report.unknown_keys(section, &KEYS, &LATER);
+    report.whence.insert(section.slot.clone(), section.whence());
+    let url = report.take(section, "url", |raw| {
+        endpoint(raw, |path| section.document.resolve(path))
+    });
+    let name = report.take(section, "name", |raw| name(raw));
+    if section.entry("url").is_none() {
+        let reason = "missing (expected a path or URL to read from)";
+        report.wrong(&section.whence(), "source.url", reason);
+    }
+    // What the other keys say is read, and is wrong or not, even for a source without a URL.
+    let known = url.is_some();
+    let url = url.unwrap_or(Endpoint::Stdin);
+    let shown = url.to_string();
+    let mut source = Source::new(name.map_or(shown, str::to_owned), Origin::At(url));
+    costs(section, report, &mut source);
+    web(section, report, &mut source);
+    if known {
+        useless_keys(section, report, &source);
+        contradictions(section, report, &source);
+    }
+    known.then_some(source)
+}
+
+fn name(raw: Raw<'_>) -> Result<&str, String> {
+    const EXPECTED: &str = "a name of at most 200 characters, without control characters";
+    let name = value::text(raw, EXPECTED)?;
+    if name.chars().any(char::is_control) || name.chars().count() > 200 {
+        return Err(value::wrong("not a name", raw, EXPECTED));
+    }
+    Ok(name)
+}
+
+fn costs(section: &Section<'_>, report: &mut Report, source: &mut Source) {
+    let second = Duration::from_secs(1)..=EVER;
+    let wait = Duration::from_millis(100)..=EVER;
+    put(
+        &mut source.refresh,
+        report.take(section, "refresh", |raw| value::duration(raw, &second)),
+    );
+    put(
+        &mut source.timeout,
+        report.take(section, "timeout", |raw| value::duration(raw, &wait)),
+    );
+    put(
+        &mut source.connect_timeout,
+        report.take(section, "connect-timeout", |raw| {
+            value::duration(raw, &wait)
+        }),
+    );
+    put(
+        &mut source.max_age,
+        report.take(section, "max-age", |raw| {
+            value::duration_or_off(raw, &second)
+        }),
+    );
+    put(
+        &mut source.max_octets,
+        report.take(section, "max-size", value::size),
+    );
+    let bad_rows = |raw| {
+        let percent = value::percent(raw, 100)?;
+        Ok(u8::try_from(percent.0).unwrap_or(100))
+    };
+    put(
+        &mut source.max_bad_rows,
+        report.take(section, "max-bad-rows", bad_rows),
+    );
+}
+
+fn put<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+fn web(section: &Section<'_>, report: &mut Report, source: &mut Source) {
+    let file = |raw| {
+        let path = value::text(raw, "a path")?;
+        readable(section.document.resolve(path))
+    };
+    let web = &mut source.web;
+    put(
+        &mut web.conditional,
+        report.take(section, "conditional", value::boolean),
+    );
+    web.bearer_token = report.take(section, "bearer-token-file", file);
+    put(&mut web.ca, report.take_all(section, "ca", file));
+    put(&mut web.proxy, report.take(section, "proxy", proxy));
+    let chain = report.take(section, "client-certificate", file);
+    let key = report.take(section, "client-key", file);
+    let pair = ["client-certificate", "client-key"].map(|key| section.entry(key));
+    match pair {
+        [Some(alone), None] => {
+            let reason = "needs client-key beside it";
+            report.wrong(&alone.key_whence(), &alone.path, reason);
+        }
+        [None, Some(alone)] => {
+            let reason = "needs client-certificate beside it";
+            report.wrong(&alone.key_whence(), &alone.path, reason);
+        }
+        _ => {}
+    }
+    let pair = chain.zip(key);
+    web.client_certificate = pair.map(|(chain, key)| ClientCertificate { chain, key });
+    if let Some(entry) = section.entry("headers") {
+        web.headers = headers(&entry, report);
+    }
+}
+
+fn proxy(raw: Raw<'_>) -> Result<Proxy, String> {
+    const EXPECTED: &str = "\"none\", \"environment\" or an http:// or https:// URL";
+    match value::text(raw, EXPECTED)? {
+        "none" => Ok(Proxy::Direct),
+        "environment" => Ok(Proxy::Environment),
+        url => match Url::parse(url) {
+            Ok(url) => Ok(Proxy::Through(url)),
+            Err(_) => Err(value::wrong("not a proxy", raw, EXPECTED)),
+        },
+    }
+}
+
+fn headers(entry: &Entry<'_>, report: &mut Report) -> Vec<Header> {
+    let Some(table) = entry.table() else {
+        let expected = "a table such as { Accept = \"application/json\" }";
+        let reason = value::wrong("not a table", entry.raw(), expected);
+        report.wrong(&entry.whence(), &entry.path, reason);
+        return Vec::new();
+    };
+    report.whence.insert(entry.slot.clone(), entry.key_whence());
+    let mut headers: Vec<Header> = Vec::new();
+    for entry in table.entries() {
+        let name = entry.key;
+        if !is_token(name) {
+            let reason =
+                format!("not a header name (found {name:?}, expected a token of RFC 9110)");
+            report.wrong(&entry.key_whence(), "source.headers", reason);
+        } else if headers
+            .iter()
+            .any(|header| header.name.eq_ignore_ascii_case(name))
+        {
+            let reason = "there already, and upper or lower case makes no difference";
+            report.wrong(&entry.key_whence(), &entry.path, reason);
+        } else if let Some(value) = header_value(&entry, report) {
+            let name = name.into();
+            headers.push(Header { name, value });
+        }
+    }
+    headers
+}
+
+/// A token of RFC 9110 §5.6.2.
+fn is_token(name: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+/// A text, or `{ file = "…" }`. No error repeats a text: it may be a secret all the same.
+fn header_value(entry: &Entry<'_>, report: &mut Report) -> Option<HeaderValue> {
+    if let Some(table) = entry.table() {
+        report.unknown_keys(&table, &["file"], &[]);
+        let file = report.take(&table, "file", |raw| {
+            let path = value::text(raw, "a path")?;
+            readable(table.document.resolve(path))
+        });
+        if table.entry("file").is_none() {
+            report.wrong(&entry.key_whence(), &entry.path, "file is missing");
+        }
+        return file.map(HeaderValue::File);
+    }
+    let reason = match entry.raw().text() {
+        Some(text)
+            if text
+                .bytes()
+                .all(|c| c == b'\t' || (b' '..=b'~').contains(&c)) =>
+        {
+            return Some(HeaderValue::Text(text.into()));
+        }
+        Some(_) => "not a header value (expected visible ASCII characters and spaces)",
+        None => "not a header value (expected a text or { file = \"…\" })",
+    };
+    report.wrong(&entry.whence(), &entry.path, reason);
+    None
+}
+
+/// A setting that does nothing is a misunderstanding.
+fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
+    let Origin::At(endpoint) = &source.origin else {
+        return;
+    };
+    let (kind, extra): (_, &[&str]) = match endpoint {
+        Endpoint::Web(_) | Endpoint::Feed(_) => return,
+        Endpoint::Stdin => ("standard input", &["refresh", "connect-timeout"]),
+        Endpoint::File(_) => ("a file", &["connect-timeout"]),
+        _ => ("a cache", &["max-size", "max-bad-rows"]),
+    };
+    for entry in section.entries() {
+        if WEB_KEYS.contains(&entry.key) || extra.contains(&entry.key) {
+            let reason = format!(
+                "means nothing for {kind} (found url = {:?})",
+                endpoint.to_string()
+            );
+            report.wrong(&entry.key_whence(), &entry.path, reason);
+        }
+    }
+}
+
+fn contradictions(section: &Section<'_>, report: &mut Report, source: &Source) {
+    let slot = |key: &str| format!("{}.{key}", section.slot);
+    if let Some(age) = source.max_age.filter(|age| *age < source.refresh) {
+        let reason = format!(
+            "longer than max-age (found {}, expected at most {})",
+            value::show_duration(source.refresh),
+            value::show_duration(age)
+        );
+        let key = if report.is_set(&slot("refresh")) {
+            "refresh"
+        } else {
+            "max-age"
+        };
+        report.contradiction(&slot(key), reason);
+    }
+    let Origin::At(Endpoint::Web(url)) = &source.origin else {
+        return;
+    };
+    let authorization = source
+        .web
+        .headers
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("authorization"));
+    if source.web.bearer_token.is_some() && authorization {
+        let reason = "headers has an Authorization already";
+        report.contradiction(&slot("bearer-token-file"), reason);
+    }
+    if url.is_secure() {
+        return;
+    }
+    if source.web.client_certificate.is_some() {
+        let reason = "a certificate is shown over https:// only";
+        report.contradiction(&slot("client-certificate"), reason);
+    }
+    if !is_loopback(url) {
+        let reason = "a secret would travel in the clear (found an http:// url, expected https://)";
+        if source.web.bearer_token.is_some() {
+            report.contradiction(&slot("bearer-token-file"), reason);
+        }
+        if authorization {
+            report.contradiction(&slot("headers"), reason);
+        }
+    }
+}
+
+/// Whether this host itself is asked.
+fn is_loopback(url: &Url) -> bool {
+    let shown = url.to_string();
+    let rest = shown.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match format!("tcp://{authority}").parse() {
+        Ok(Endpoint::Tcp(at)) => match at.host() {
+            Host::Name(name) => name.eq_ignore_ascii_case("localhost"),
+            Host::Ip(IpAddr::V4(address)) => address.is_loopback(),
+            Host::Ip(IpAddr::V6(address)) => address.is_loopback(),
+        },
+        _ => false,
+    }
+}
+
+/// No two sources have one name.
+pub(super) fn names_differ(sources: &[(Source, Whence)], report: &mut Report) {
+    for (place, (source, whence)) in sources.iter().enumerate() {
+        let mut before = sources.iter().take(place);
+        if let Some((_, first)) = before.find(|(other, _)| other.name == source.name) {
+            let name = &source.name;
+            let reason = format!("two sources have this name (found {name:?}, also {first})");
+            report.wrong(whence, "source.name", reason);
+        }
+    }
+}
