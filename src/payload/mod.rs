@@ -3,7 +3,8 @@
 //! A [`Vrp`] says which AS may originate a prefix, a [`RouterKey`] which key signs BGPsec paths
 //! for an AS, an [`Aspa`] which providers a customer AS has. Read in this order: the values
 //! ([`asn`], [`vrp`], [`router_key`], [`aspa`]), what a source says of them ([`rows`]), what
-//! several sources amount to ([`merge`]), the set that is served ([`set`]), how two sets differ ([`delta`]) and how one changes piece by piece
+//! several sources amount to ([`merge`]), what an update takes away ([`census`]), the set that is
+//! served ([`set`]), how two sets differ ([`delta`]) and how one changes piece by piece
 //! ([`edit`]), and what a set says about a route ([`validity`]).
 //!
 //! Nothing here knows a protocol, a file format or a clock. The one thing it shares with the wire
@@ -12,6 +13,7 @@
 
 pub mod asn;
 pub mod aspa;
+pub mod census;
 mod customers;
 pub mod delta;
 pub mod edit;

@@ -1,5 +1,6 @@
 //! Laws that hold for all input, against naive models, over seeded random input.
 
+mod census;
 mod deltas;
 mod merges;
 mod model;
