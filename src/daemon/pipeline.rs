@@ -13,6 +13,7 @@ use tracing::{debug, error, info, warn};
 
 use super::source::{Content, List, Update};
 use super::store::Store;
+use crate::payload::merge::{Contribution, merge};
 use crate::payload::{DataSet, Kind, Rows, UnixTime};
 use crate::rtr::snapshot::{Answer, HistoryLimits, Since, Step, Trigger};
 use crate::rtr::{HistoryName, Snapshot};
@@ -89,7 +90,6 @@ impl Pipeline {
 
     /// Takes what a source says; whether there is something new in it.
     fn take(&mut self, update: Update) -> bool {
-        let several = self.sources.len() > 1;
         let Some(source) = self.sources.get_mut(update.place) else {
             return false;
         };
@@ -117,12 +117,7 @@ impl Pipeline {
             Ok(Content::List(list)) => {
                 tell(name, &list, update.took);
                 source.failing = false;
-                let rows = list.rows;
-                source.rows = Some(if several {
-                    rows.of_source(update.place)
-                } else {
-                    rows
-                });
+                source.rows = Some(list.rows);
                 true
             }
         }
@@ -238,10 +233,9 @@ pub fn step(
     limits: HistoryLimits,
     fresh_name: impl FnOnce() -> HistoryName,
 ) -> Turn {
-    let unexpired = |rows: Option<Rows>| rows.map(|rows| rows.unexpired(now));
+    let unexpired = |rows: Option<Rows>| rows.map(|rows| rows.split_expired(now).0);
     let kept: Vec<Option<Rows>> = sources.into_iter().map(unexpired).collect();
-    let present: Vec<Rows> = kept.iter().flatten().cloned().collect();
-    let data = DataSet::new(&Rows::union(&present));
+    let data = DataSet::new(&together(&kept));
     let snapshot = match previous {
         None => Some(Snapshot::first(fresh_name(), data)),
         Some(previous) => match previous.next(data, trigger, now, limits) {
@@ -249,12 +243,25 @@ pub fn step(
             Step::Revision(snapshot) | Step::Serial(snapshot) => Some(snapshot),
         },
     };
-    let next_expiry = present.iter().filter_map(Rows::next_expiry).min();
+    let next_expiry = kept.iter().flatten().filter_map(Rows::next_expiry).min();
     Turn {
         kept,
         next_expiry,
         snapshot,
     }
+}
+
+/// What all sources say. The only one there is costs nothing, and is not marked.
+fn together(sources: &[Option<Rows>]) -> Rows {
+    if let [Some(only)] = sources {
+        return only.clone();
+    }
+    let places = sources.iter().enumerate();
+    let present = places.filter_map(|(place, rows)| {
+        let rows = rows.as_ref()?;
+        Some(Contribution { place, rows })
+    });
+    merge(&present.collect::<Vec<_>>(), 1)
 }
 
 /// Makes the increment that every router is about to ask for, in the versions they speak, so that

@@ -1,6 +1,5 @@
 //! How one set becomes another.
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use super::asn::Asn;
@@ -9,6 +8,7 @@ use super::kind::{Kind, Kinds};
 use super::router_key::RouterKey;
 use super::set::PayloadSet;
 use super::vrp::{VrpV4, VrpV6};
+use super::walk;
 
 /// The difference between two sets: per record at most one change, and none that cancels out
 /// (8210bis §5.3).
@@ -82,9 +82,9 @@ impl Delta {
     /// What makes `new` of `old`. Costs one pass over both.
     pub fn between(old: &PayloadSet, new: &PayloadSet) -> Self {
         let mut aspas = Vec::new();
-        merge(
-            old.aspas(),
-            new.aspas(),
+        walk::pair(
+            old.aspas().iter(),
+            new.aspas().iter(),
             |a, b| a.customer().cmp(&b.customer()),
             |before, after| {
                 if let Some(customer) = before.or(after).map(Aspa::customer)
@@ -192,35 +192,14 @@ impl Delta {
     }
 }
 
-/// Walks two ordered slices side by side; equal elements are met together.
-fn merge<'a, T>(
-    old: &'a [T],
-    new: &'a [T],
-    order: impl Fn(&T, &T) -> Ordering,
-    mut met: impl FnMut(Option<&'a T>, Option<&'a T>),
-) {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    loop {
-        let side = match (old.peek(), new.peek()) {
-            (None, None) => return,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(a), Some(b)) => order(a, b),
-        };
-        match side {
-            Ordering::Less => met(old.next(), None),
-            Ordering::Greater => met(None, new.next()),
-            Ordering::Equal => met(old.next(), new.next()),
-        }
-    }
-}
-
 fn changes<T: Ord + Clone>(old: &[T], new: &[T]) -> Changes<T> {
     let mut changes = Changes::default();
-    merge(old, new, T::cmp, |before, after| match (before, after) {
-        (Some(gone), None) => changes.withdrawn.push(gone.clone()),
-        (None, Some(come)) => changes.announced.push(come.clone()),
-        _ => {}
+    walk::pair(old.iter(), new.iter(), T::cmp, |before, after| {
+        match (before, after) {
+            (Some(gone), None) => changes.withdrawn.push(gone.clone()),
+            (None, Some(come)) => changes.announced.push(come.clone()),
+            _ => {}
+        }
     });
     changes
 }
@@ -274,8 +253,11 @@ fn applied<T: Ord + Clone>(
 ) -> Result<Vec<T>, MismatchError> {
     let mut mismatch = None;
     let mut left = Vec::with_capacity(old.len() + changes.announced.len());
-    merge(old, &changes.withdrawn, T::cmp, |have, goes| {
-        match (have, goes) {
+    walk::pair(
+        old.iter(),
+        changes.withdrawn.iter(),
+        T::cmp,
+        |have, goes| match (have, goes) {
             (Some(have), None) => left.push(have),
             (None, Some(_)) => {
                 mismatch = Some(MismatchError {
@@ -284,14 +266,13 @@ fn applied<T: Ord + Clone>(
                 })
             }
             _ => {}
-        }
-    });
+        },
+    );
     let mut new = Vec::with_capacity(left.len() + changes.announced.len());
-    let comes: Vec<&T> = changes.announced.iter().collect();
-    merge(
-        &left,
-        &comes,
-        |a, b| a.cmp(b),
+    walk::pair(
+        left.iter().copied(),
+        changes.announced.iter(),
+        T::cmp,
         |have, comes| {
             if have.is_some() && comes.is_some() {
                 mismatch = Some(MismatchError {
@@ -299,7 +280,7 @@ fn applied<T: Ord + Clone>(
                     fault: Fault::DuplicateAnnouncement,
                 });
             }
-            new.extend(have.or(comes).map(|record| (*record).clone()));
+            new.extend(have.or(comes).cloned());
         },
     );
     mismatch.map_or(Ok(new), Err)

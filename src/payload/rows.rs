@@ -68,6 +68,30 @@ impl Attribute {
         }
     }
 
+    /// When it expires as a number to compare by: not known is later than all.
+    pub(super) fn ends(&self) -> u64 {
+        self.expires
+            .map_or(u64::MAX, |expires| expires.get().into())
+    }
+
+    /// The same, expiring no later than this number of [`ends`](Self::ends).
+    pub(super) fn ending_by(self, ends: u64) -> Self {
+        let earlier = u32::try_from(ends).ok().and_then(NonZeroU32::new);
+        Self {
+            expires: earlier.filter(|_| ends < self.ends()).or(self.expires),
+            ..self
+        }
+    }
+
+    /// The same in a merge: with an id of its trust anchors and the sources that have it.
+    pub(super) const fn merged(self, trust_anchor: TrustAnchorId, sources: u16) -> Self {
+        Self {
+            trust_anchor,
+            sources,
+            ..self
+        }
+    }
+
     /// For a union of records: it changes when the first of them goes.
     pub(super) fn join_earliest(self, other: Self) -> Self {
         let expires = match (self.expires, other.expires) {
@@ -86,6 +110,13 @@ impl Attribute {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct TrustAnchorId(u16);
 
+impl TrustAnchorId {
+    /// Its place among the ids of a list, in which 0 is none and the names follow in order.
+    pub(super) fn place(self) -> usize {
+        self.0.into()
+    }
+}
+
 /// The names of trust anchors that a list uses.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TrustAnchors(Arc<Vec<Box<str>>>);
@@ -95,6 +126,11 @@ impl TrustAnchors {
     pub fn name(&self, id: TrustAnchorId) -> Option<&str> {
         let place = usize::from(id.0).checked_sub(1)?;
         self.0.get(place).map(AsRef::as_ref)
+    }
+
+    /// All names, in the order of their ids.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(AsRef::as_ref)
     }
 }
 
@@ -135,7 +171,7 @@ impl<T: fmt::Debug> fmt::Debug for Table<T> {
 }
 
 impl<T: Ranked> Table<T> {
-    /// Sorts and joins rows. This is the only place where a table is sorted. Costs two passes, and
+    /// Sorts and joins rows. What is in no order becomes a table here only. Costs two passes, and
     /// a sort of the few rows that share a rank, in whatever order the rows come.
     pub(super) fn build(mut rows: Vec<(T, Attribute)>) -> Self {
         order(&mut rows);
@@ -261,32 +297,20 @@ impl<T> Table<T> {
 }
 
 impl<T: Clone> Table<T> {
-    /// This table without what expired, `None` when nothing did. Costs a pass, and a copy only
+    /// What has not expired and what has, `None` when nothing has. Costs a pass, and a copy only
     /// when something expired.
-    fn unexpired(&self, now: UnixTime) -> Option<Self> {
-        if !self
-            .attributes
-            .iter()
-            .any(|attribute| attribute.expired(now))
-        {
+    fn split_expired(&self, now: UnixTime) -> Option<(Self, Self)> {
+        let mut attributes = self.attributes.iter();
+        if !attributes.any(|attribute| attribute.expired(now)) {
             return None;
         }
-        let kept = || self.iter().filter(|(_, attribute)| !attribute.expired(now));
-        Some(Self {
-            records: Arc::new(kept().map(|(record, _)| record.clone()).collect()),
-            attributes: Arc::new(kept().map(|(_, attribute)| *attribute).collect()),
-        })
-    }
-
-    fn marked(&self, source: u16) -> Self {
-        let mark = |attribute: &Attribute| Attribute {
-            sources: source,
-            ..*attribute
+        let part = |expired: bool| {
+            let rows = || self.iter().filter(|(_, a)| a.expired(now) == expired);
+            let records = rows().map(|(record, _)| record.clone()).collect();
+            let attributes = rows().map(|(_, attribute)| *attribute).collect();
+            Self::from_ordered(Arc::new(records), Arc::new(attributes))
         };
-        Self {
-            records: Arc::clone(&self.records),
-            attributes: Arc::new(self.attributes.iter().map(mark).collect()),
-        }
+        Some((part(false), part(true)))
     }
 }
 
@@ -353,48 +377,29 @@ impl Rows {
         .map(UnixTime::unpacked)
     }
 
-    /// These rows without those that have expired by `now`. What did not change is shared.
+    /// These rows without those that have expired by `now`, and those that have; `None` when
+    /// there is none. What did not change is shared.
     #[must_use]
-    pub fn unexpired(&self, now: UnixTime) -> Self {
-        Self {
-            v4: self.v4.unexpired(now).unwrap_or_else(|| self.v4.clone()),
-            v6: self.v6.unexpired(now).unwrap_or_else(|| self.v6.clone()),
-            router_keys: self
-                .router_keys
-                .unexpired(now)
-                .unwrap_or_else(|| self.router_keys.clone()),
-            aspas: self
-                .aspas
-                .unexpired(now)
-                .unwrap_or_else(|| self.aspas.clone()),
+    pub fn split_expired(&self, now: UnixTime) -> (Self, Option<Self>) {
+        let mut kept = self.clone();
+        let mut gone = Self {
             trust_anchors: self.trust_anchors.clone(),
+            ..Self::default()
+        };
+        if let Some(parts) = self.v4.split_expired(now) {
+            (kept.v4, gone.v4) = parts;
         }
-    }
-
-    /// The same rows, marked as those of the source at this place of the configuration (0 to 15;
-    /// the mask has no room for more, and later places share the last bit).
-    #[must_use]
-    pub fn of_source(&self, place: usize) -> Self {
-        let mark = 1u16 << place.min(15);
-        Self {
-            v4: self.v4.marked(mark),
-            v6: self.v6.marked(mark),
-            router_keys: self.router_keys.marked(mark),
-            aspas: self.aspas.marked(mark),
-            trust_anchors: self.trust_anchors.clone(),
+        if let Some(parts) = self.v6.split_expired(now) {
+            (kept.v6, gone.v6) = parts;
         }
-    }
-
-    /// The rows of all sources together. Costs nothing for one source, else a merge of all.
-    pub fn union(sources: &[Self]) -> Self {
-        if let [only] = sources {
-            return only.clone();
+        if let Some(parts) = self.router_keys.split_expired(now) {
+            (kept.router_keys, gone.router_keys) = parts;
         }
-        let mut builder = RowsBuilder::new();
-        for source in sources {
-            builder.extend(source);
+        if let Some(parts) = self.aspas.split_expired(now) {
+            (kept.aspas, gone.aspas) = parts;
         }
-        builder.finish()
+        let gone = (!gone.is_empty()).then_some(gone);
+        (kept, gone)
     }
 }
 
@@ -470,38 +475,6 @@ impl RowsBuilder {
             aspas: Table::build(self.aspas),
             trust_anchors: TrustAnchors(Arc::new(self.names)),
         }
-    }
-
-    fn extend(&mut self, rows: &Rows) {
-        let names = rows.trust_anchors.0.iter();
-        let ids: Vec<TrustAnchorId> = names.map(|name| self.trust_anchor(name)).collect();
-        let translated = |attribute: &Attribute| {
-            let place = usize::from(attribute.trust_anchor.0).checked_sub(1);
-            let trust_anchor = place
-                .and_then(|place| ids.get(place))
-                .copied()
-                .unwrap_or_default();
-            Attribute {
-                trust_anchor,
-                ..*attribute
-            }
-        };
-        self.v4.extend(
-            rows.v4
-                .iter()
-                .map(|(vrp, attribute)| (*vrp, translated(attribute))),
-        );
-        self.v6.extend(
-            rows.v6
-                .iter()
-                .map(|(vrp, attribute)| (*vrp, translated(attribute))),
-        );
-        let keys = rows.router_keys.iter();
-        self.router_keys
-            .extend(keys.map(|(key, attribute)| (key.clone(), translated(attribute))));
-        let aspas = rows.aspas.iter();
-        self.aspas
-            .extend(aspas.map(|(aspa, attribute)| (aspa.clone(), translated(attribute))));
     }
 }
 

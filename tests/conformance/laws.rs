@@ -1,6 +1,8 @@
 //! Laws that hold for all input, against naive models, over seeded random input.
 
+mod census;
 mod deltas;
+mod merges;
 mod model;
 mod rows;
 mod sessions;

@@ -73,12 +73,11 @@ fn a_list_of_todays_size_is_read_whole() {
     let rows = &document.rows;
     let first = rows.next_expiry().unwrap();
     assert!(first.since(UnixTime::new(start)) >= 6 * 3_600);
-    let later = rows.unexpired(UnixTime::new(start + 100 * 3_600));
+    let (later, expired) = rows.split_expired(UnixTime::new(start + 100 * 3_600));
     assert!(later.len() > 100_000 && later.len() < 440_556);
-    assert!(
-        rows.unexpired(UnixTime::new(start + 241 * 3_600))
-            .is_empty()
-    );
+    assert_eq!(later.len() + expired.unwrap().len(), 440_556);
+    let (nothing, expired) = rows.split_expired(UnixTime::new(start + 241 * 3_600));
+    assert!(nothing.is_empty() && expired.unwrap() == *rows);
 }
 
 /// The members of a tar.xz file by name, oldest first.

@@ -86,7 +86,7 @@ impl Steps {
         step(
             "rows without what expired",
             || (),
-            |()| rows.unexpired(NOW.plus(7 * 3600)),
+            |()| rows.split_expired(NOW.plus(7 * 3600)),
         );
         let set = DataSet::new(&rows).payload().clone();
         let next = DataSet::new(&changed.to_builder().finish())

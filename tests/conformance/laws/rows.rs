@@ -1,6 +1,7 @@
 //! What sources say, and what becomes of it together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rutter::payload::rows::Table;
 use rutter::payload::{Asn, Attribute, DataSet, Rows, RowsBuilder, UnixTime};
@@ -9,15 +10,15 @@ use super::Rng;
 use super::model::{Record, aspa};
 
 /// What is known of a record: its expiry, where `u64::MAX` is none, and the sources that have it.
-type Known = BTreeMap<Record, (u64, u16)>;
+pub(super) type Known = BTreeMap<Record, (u64, u16)>;
 
 /// A row before it is in a table.
-struct Row {
-    record: Record,
-    expires: Option<u64>,
+pub(super) struct Row {
+    pub(super) record: Record,
+    pub(super) expires: Option<u64>,
 }
 
-fn random(rng: &mut Rng) -> Vec<Row> {
+pub(super) fn random(rng: &mut Rng) -> Vec<Row> {
     let rows = (0..rng.below(60)).map(|_| Row {
         record: Record::random(rng),
         expires: (!rng.one_in(4)).then(|| 100 + rng.below(10)),
@@ -25,7 +26,7 @@ fn random(rng: &mut Rng) -> Vec<Row> {
     rows.collect()
 }
 
-fn built(rows: &[Row]) -> Rows {
+pub(super) fn built(rows: &[Row]) -> Rows {
     let mut builder = RowsBuilder::new();
     for row in rows {
         // The trust anchor is named after the expiry, so that it shows whose attribute won.
@@ -37,7 +38,7 @@ fn built(rows: &[Row]) -> Rows {
     builder.finish()
 }
 
-fn join(known: &mut Known, rows: &[Row], source: u16) {
+pub(super) fn join(known: &mut Known, rows: &[Row], source: u16) {
     for row in rows {
         let expires = row.expires.unwrap_or(u64::MAX);
         let entry = known.entry(row.record.clone()).or_insert((expires, source));
@@ -45,31 +46,36 @@ fn join(known: &mut Known, rows: &[Row], source: u16) {
     }
 }
 
+/// All records of the rows, each with its attribute.
+pub(super) fn listed(rows: &Rows) -> Vec<(Record, Attribute)> {
+    let v4 = rows.v4().iter().map(|(v, attribute)| {
+        let record = (v.address(), v.prefix_len(), v.max_len(), v.asn().into_u32());
+        (Record::V4(record), *attribute)
+    });
+    let v6 = rows.v6().iter().map(|(v, attribute)| {
+        let record = (v.address(), v.prefix_len(), v.max_len(), v.asn().into_u32());
+        (Record::V6(record), *attribute)
+    });
+    let keys = rows.router_keys().iter().map(|(k, attribute)| {
+        let record = (k.ski()[0], k.key().to_vec(), k.asn().into_u32());
+        (Record::Key(record), *attribute)
+    });
+    let aspas = rows.aspas().iter().map(|(a, attribute)| {
+        let providers = a.providers().iter().map(|asn| asn.into_u32()).collect();
+        (Record::Aspa(a.customer().into_u32(), providers), *attribute)
+    });
+    v4.chain(v6).chain(keys).chain(aspas).collect()
+}
+
 /// What is known of the rows, and that each trust anchor is the one of the expiry that won.
-fn known(rows: &Rows) -> Known {
+pub(super) fn known(rows: &Rows) -> Known {
     let mut known = Known::new();
-    let mut note = |record, attribute: &Attribute| {
+    for (record, attribute) in listed(rows) {
         let expires = attribute.expires().map(UnixTime::seconds);
         let anchor = rows.trust_anchors().name(attribute.trust_anchor());
         assert_eq!(anchor, Some(format!("{expires:?}").as_str()));
         let value = (expires.unwrap_or(u64::MAX), attribute.sources());
         assert_eq!(known.insert(record, value), None, "a record twice");
-    };
-    for (v, attribute) in rows.v4().iter() {
-        let record = (v.address(), v.prefix_len(), v.max_len(), v.asn().into_u32());
-        note(Record::V4(record), attribute);
-    }
-    for (v, attribute) in rows.v6().iter() {
-        let record = (v.address(), v.prefix_len(), v.max_len(), v.asn().into_u32());
-        note(Record::V6(record), attribute);
-    }
-    for (k, attribute) in rows.router_keys().iter() {
-        let record = (k.ski()[0], k.key().to_vec(), k.asn().into_u32());
-        note(Record::Key(record), attribute);
-    }
-    for (a, attribute) in rows.aspas().iter() {
-        let providers = a.providers().iter().map(|asn| asn.into_u32()).collect();
-        note(Record::Aspa(a.customer().into_u32(), providers), attribute);
     }
     known
 }
@@ -97,30 +103,17 @@ fn expired_rows_go_and_others_stay() {
         let rows = random(&mut rng);
         let now = 99 + rng.below(13);
         let built = built(&rows);
-        let mut expected = known(&built);
-        expected.retain(|_, (expires, _)| *expires > now);
-        let left = built.unexpired(UnixTime::new(now));
-        assert_eq!(known(&left), expected);
+        let (gone, stays): (Known, Known) = known(&built)
+            .into_iter()
+            .partition(|(_, (expires, _))| *expires <= now);
+        let (left, expired) = built.split_expired(UnixTime::new(now));
+        assert_eq!(known(&left), stays);
+        assert_eq!(expired.is_none(), gone.is_empty());
+        assert_eq!(expired.as_ref().map(known).unwrap_or_default(), gone);
         assert_eq!(left == built, left.len() == built.len());
+        let shared = Arc::ptr_eq(left.v4().records(), built.v4().records());
+        assert_eq!(shared, left.v4().len() == built.v4().len());
         assert!(left.next_expiry().is_none_or(|next| next.seconds() > now));
-    }
-}
-
-#[test]
-fn a_union_has_the_rows_of_all_sources() {
-    let mut rng = Rng(9);
-    for _ in 0..300 {
-        let sources: Vec<Vec<Row>> = (0..rng.below(5)).map(|_| random(&mut rng)).collect();
-        let mut expected = Known::new();
-        let mut tables = Vec::new();
-        for (place, rows) in sources.iter().enumerate() {
-            join(&mut expected, rows, 1 << place);
-            tables.push(built(rows).of_source(place));
-        }
-        let union = Rows::union(&tables);
-        assert_eq!(known(&union), expected);
-        tables.reverse();
-        assert_eq!(known(&Rows::union(&tables)), expected, "in any order");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rutter::payload::merge::{Contribution, merge};
 use rutter::payload::{Attribute, DataSet, Rows, RowsBuilder, UnixTime};
 use rutter::rtr::snapshot::{HistoryLimits, Step, Trigger};
 
@@ -169,12 +170,11 @@ fn duplicates_of_several_trust_anchors_are_one_record() {
 fn duplicates_of_several_sources_are_one_record() {
     let (a, b) = (twins(&[("a", 10)]), twins(&[("b", 20)]));
     let mut world = World::empty();
-    world.publish_data(DataSet::new(&Rows::union(&[
-        a.of_source(0),
-        b.of_source(1),
-    ])));
+    let of = |place, rows| Contribution { place, rows };
+    let union = merge(&[of(0, &a), of(1, &b)], 1);
+    world.publish_data(DataSet::new(&union));
     assert_eq!(world.snapshot().payload().len(), 2);
-    assert!(!world.publish_data(DataSet::new(&b.of_source(1))));
+    assert!(!world.publish_data(DataSet::new(&merge(&[of(1, &b)], 1))));
     assert_eq!(world.serial(), 1);
 }
 
