@@ -213,7 +213,9 @@ impl fmt::Display for RedirectError {
 
 impl SourceError {
     /// A short word for the kind of trouble, for metrics and for programs; it stays the same
-    /// when the text changes.
+    /// when the text changes: `file`, `folder`, `read_once`, `secret`, `client`, `unreachable`,
+    /// `certificate`, `redirect`, `timeout`, `status`, `html`, `document`, `cut_short`,
+    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired` or `internal`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File { .. } | Self::NotAFile { .. } => "file",
