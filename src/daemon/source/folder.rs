@@ -81,7 +81,7 @@ fn union(mut rows: Vec<Rows>) -> Rows {
 }
 
 /// The lists of several documents as one, which is as old as the oldest of them.
-pub(super) fn together(lists: Vec<(&Path, List)>) -> List {
+pub(super) fn together(lists: &[(&Path, List)]) -> List {
     let count = lists.len();
     let of_all = || lists.iter().map(|(_, list)| list);
     let states = of_all().any(|list| list.stated.is_some());
@@ -151,16 +151,16 @@ mod tests {
     #[test]
     fn together_they_are_as_old_as_the_oldest() {
         let (a, b) = (Path::new("/f/a.json"), Path::new("/f/b.csv"));
-        let both = together(vec![(a, list(Some(50), 90)), (b, list(Some(60), 80))]);
+        let both = together(&[(a, list(Some(50), 90)), (b, list(Some(60), 80))]);
         assert_eq!(both.stated, Some(UnixTime::new(50)));
         assert_eq!(both.valid, Some(UnixTime::new(150)));
         assert_eq!((both.listed, both.skipped), (4, 2));
         assert_eq!(both.first_skipped.as_deref(), Some("a.json: row 90"));
         assert_eq!(&*both.dialect, "2 files");
         // One that states no time is as old as the file.
-        let both = together(vec![(a, list(Some(50), 90)), (b, list(None, 40))]);
+        let both = together(&[(a, list(Some(50), 90)), (b, list(None, 40))]);
         assert_eq!(both.stated, Some(UnixTime::new(40)));
-        let both = together(vec![(a, list(None, 90)), (b, list(None, 40))]);
+        let both = together(&[(a, list(None, 90)), (b, list(None, 40))]);
         assert_eq!((both.stated, both.arrived), (None, UnixTime::new(40)));
     }
 }

@@ -146,7 +146,7 @@ impl Look {
                 Err(Fault::Missing(error)) => return Finding::Nothing(error),
             }
         }
-        self.judged(Stamp(stamps), folder::together(lists))
+        self.judged(Stamp(stamps), folder::together(&lists))
     }
 
     fn seen_before(&self, stamp: &Stamp) -> Option<Finding> {
