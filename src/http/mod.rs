@@ -31,6 +31,8 @@ pub mod server;
 pub mod shape;
 mod socket;
 mod stall;
+#[cfg(test)]
+mod tests;
 
 pub use self::access::Access;
 pub use self::backend::{Backend, Command, Refusal, RefusalKind, Request};
