@@ -25,6 +25,7 @@ mod access;
 pub mod backend;
 pub mod control;
 mod counts;
+mod fault;
 pub mod metrics;
 mod routes;
 pub mod server;

@@ -215,7 +215,8 @@ async fn the_client_says_what_is_wrong() {
                 }
             }
         };
-        let (got, ()) = within(async { tokio::join!(patient.get("/again"), answer) }).await;
+        let both = async { tokio::join!(patient.get("/again"), answer) };
+        let (got, ()) = within(Box::pin(both)).await;
         let error = got.unwrap_err().to_string();
         assert!(error.contains(expected), "{said:?}: {error}");
     }

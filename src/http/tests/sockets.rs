@@ -50,6 +50,9 @@ async fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
     assert!(matches!(error, BindError::Live { .. }), "{error:?}");
     // The one that failed took nothing away.
     tokio::net::UnixStream::connect(&path).await.unwrap();
+    // A start that fails for something else leaves nothing behind.
+    drop(first);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
