@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Settings;
+use crate::http::control;
 
 /// An RPKI-to-Router (RTR) cache server, and tools for RTR.
 #[derive(Debug, Parser)]
@@ -35,6 +36,18 @@ pub enum Command {
     /// Print what a cache serves or a file holds
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(Dump),
+    /// Show how a running server is
+    #[command(after_help = STATUS_EXAMPLES)]
+    Status(Status),
+    /// Let a running server read its configuration again
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload(Reload),
+    /// Let a running server ask its sources now
+    #[command(after_help = REFRESH_EXAMPLES)]
+    Refresh(Refresh),
+    /// Let an update through that a running server holds back
+    #[command(after_help = APPROVE_EXAMPLES)]
+    Approve(Approve),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -157,3 +170,89 @@ pub struct Dump {
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
 }
+
+/// Where the running server is.
+#[derive(Args, Debug)]
+pub struct Control {
+    /// The control socket of the running server
+    #[arg(
+        long = "control",
+        value_name = "PATH",
+        env = "RUTTER_CONTROL",
+        default_value = control::DEFAULT_PATH
+    )]
+    pub path: PathBuf,
+}
+
+/// `rutter status`.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// Where the server is
+    #[command(flatten)]
+    pub control: Control,
+    /// The form of the output
+    #[arg(long, value_parser = ["table", "json"], default_value = "table")]
+    pub output: String,
+}
+
+/// `rutter reload`.
+#[derive(Args, Debug)]
+pub struct Reload {
+    /// Where the server is
+    #[command(flatten)]
+    pub control: Control,
+}
+
+/// `rutter refresh`.
+#[derive(Args, Debug)]
+pub struct Refresh {
+    /// Where the server is
+    #[command(flatten)]
+    pub control: Control,
+    /// The name of the source; all of them without it
+    #[arg(value_name = "SOURCE")]
+    pub source: Option<String>,
+}
+
+/// `rutter approve`.
+#[derive(Args, Debug)]
+pub struct Approve {
+    /// Where the server is
+    #[command(flatten)]
+    pub control: Control,
+    /// The digest of the held update, as `rutter status` shows it
+    #[arg(value_name = "DIGEST")]
+    pub digest: String,
+}
+
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  rutter status
+  rutter status --output json | jq '.sources[] | select(.fresh | not) | .name'
+  rutter status --control /run/rutter-lab/control
+
+Exit status: 0 when routers can rely on the server; 1 when they cannot, and why is said; 2 when the
+server cannot be reached.";
+
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  rutter reload
+  rutter reload --control /run/rutter-lab/control
+
+Exit status: 0 when the new configuration is in use; 1 when it was refused, with every reason on a
+line of its own, and the old one stays; 2 when the server cannot be reached.";
+
+const REFRESH_EXAMPLES: &str = "\
+Examples:
+  rutter refresh
+  rutter refresh validator-a
+
+Exit status: 0 when it is done; 1 when it was refused; 2 when the server cannot be reached.";
+
+const APPROVE_EXAMPLES: &str = "\
+Examples:
+  rutter approve 3f8a2c61d0
+      Let the held update through that `rutter status` shows with this digest.
+
+Exit status: 0 when it is published; 1 when there is no such update; 2 when the server cannot be
+reached.";

@@ -6,9 +6,14 @@ use std::time::Duration;
 
 use rutter::cli::{Cli, Command};
 use rutter::cmd::dump::{Form, Output};
+use rutter::cmd::order::Order;
+use rutter::cmd::status;
 use rutter::rtr::{Version, Versions};
 use rutter::tools::dump::Request;
 use rutter::{cmd, log};
+
+/// The answer is no.
+const NO: u8 = 1;
 
 /// The answer could not be determined: usage, unreadable input, network.
 const UNDETERMINED: u8 = 2;
@@ -19,7 +24,7 @@ fn main() -> ExitCode {
         .map_err(Into::into)
         .and_then(|()| run(cli.command));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("rutter: {}", cmd::explain(&*error));
             ExitCode::from(UNDETERMINED)
@@ -27,9 +32,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), Box<dyn Error>> {
+fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::Serve(typed) => cmd::serve::run(&typed.into()),
+        Command::Serve(typed) => cmd::serve::run(&typed.into())?,
         Command::Dump(typed) => {
             let highest = Version::from_octet(typed.highest_version).unwrap_or(Version::V2);
             let request = Request {
@@ -48,7 +53,31 @@ fn run(command: Command) -> Result<(), Box<dyn Error>> {
                     form,
                     file: typed.file,
                 },
-            )
+            )?;
         }
+        Command::Status(typed) => {
+            let form = match typed.output.as_str() {
+                "json" => status::Form::Json,
+                _ => status::Form::Table,
+            };
+            return status::run(typed.control.path, form).map(answer);
+        }
+        Command::Reload(typed) => return order(typed.control, &Order::Reload),
+        Command::Refresh(typed) => return order(typed.control, &Order::Refresh(typed.source)),
+        Command::Approve(typed) => return order(typed.control, &Order::Approve(typed.digest)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn order(control: cli::Control, order: &Order) -> Result<ExitCode, Box<dyn Error>> {
+    cmd::order::run(control.path, order).map(answer)
+}
+
+/// Yes or no, as an exit code.
+fn answer(yes: bool) -> ExitCode {
+    if yes {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NO)
     }
 }

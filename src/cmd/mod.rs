@@ -1,10 +1,33 @@
 //! THE FRONT DOOR: a short file for each command.
 
 pub mod dump;
+pub mod order;
 pub mod serve;
+pub mod status;
+
+use std::error::Error;
+use std::future::Future;
+use std::io::{self, Write};
+
+/// Does something that waits for the network, in a runtime of its own.
+fn wait<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
+}
+
+/// Prints to standard output. Whoever reads may have seen enough, as `head` has.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
 
 /// What went wrong and what caused it, on one line.
-pub fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn explain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -299,3 +299,165 @@ impl Family<'_> {
         self
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const FETCHES: Metric = Metric::counter("rutter_fetches_total", "Fetches by their result");
+    const AGE: Metric = Metric::gauge("rutter_age_seconds", "Age of the data");
+
+    /// Reads an exposition line by line and panics at the first that breaks a rule.
+    #[track_caller]
+    pub(in crate::http) fn check(text: &str, format: Format) {
+        let body = match format {
+            Format::Text => text,
+            Format::OpenMetrics => text.strip_suffix("# EOF\n").expect("no # EOF at the end"),
+        };
+        assert!(body.ends_with('\n'), "the last line has no end");
+        let (mut families, mut samples) = (BTreeSet::new(), BTreeSet::new());
+        let mut family = String::new();
+        let mut counter = false;
+        let mut lines = body.lines();
+        while let Some(line) = lines.next() {
+            if let Some(help) = line.strip_prefix("# HELP ") {
+                family = help.split_once(' ').expect(line).0.to_owned();
+                assert!(families.insert(family.clone()), "twice: {line}");
+                let next = lines.next().expect("HELP without TYPE");
+                let kind = next.strip_prefix(&format!("# TYPE {family} ")).expect(next);
+                counter = kind == "counter";
+                assert!(counter || kind == "gauge", "{next}");
+                continue;
+            }
+            let (series, value) = sample(line);
+            let name = series.split('{').next().unwrap();
+            assert!(name.starts_with("rutter_"), "{line}");
+            assert_eq!(counter, name.ends_with("_total"), "{line}");
+            let expected = match (counter, format) {
+                (true, Format::OpenMetrics) => format!("{family}_total"),
+                _ => family.clone(),
+            };
+            assert_eq!(name, expected, "outside its family: {line}");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            assert!(samples.insert(series.to_owned()), "twice: {line}");
+        }
+        assert!(!samples.is_empty());
+    }
+
+    /// A sample as its series and its value; the labels are read by their quotes.
+    #[track_caller]
+    fn sample(line: &str) -> (&str, &str) {
+        let Some((_, mut rest)) = line.split_once('{') else {
+            return line.split_once(' ').expect(line);
+        };
+        loop {
+            let (name, quoted) = rest.split_once("=\"").expect(line);
+            let letters = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(!name.is_empty() && name.chars().all(letters), "{line}");
+            let mut letters = quoted.char_indices();
+            let end = loop {
+                match letters.next().expect(line) {
+                    (_, '\\') => {
+                        let (_, escaped) = letters.next().expect(line);
+                        assert!(matches!(escaped, '\\' | '"' | 'n'), "{line}");
+                    }
+                    (at, '"') => break at,
+                    _ => {}
+                }
+            };
+            rest = &quoted[end + 1..];
+            match rest.strip_prefix(',') {
+                Some(more) => rest = more,
+                None => break,
+            }
+        }
+        let value = rest.strip_prefix("} ").expect(line);
+        (&line[..line.len() - value.len() - 1], value)
+    }
+
+    fn exposition(format: Format) -> String {
+        let mut out = Exposition::new(format);
+        out.family(&FETCHES)
+            .sample(&[("source", "a"), ("result", "ok")], 7_u64)
+            .sample(&[("source", "b\\c \"d\"\ne{},=é"), ("result", "ok")], 0_u32);
+        out.family(&AGE)
+            .sample(&[], Duration::from_millis(1_500))
+            .sample(&[("source", "a")], f64::NAN)
+            .sample(&[("source", "b")], f64::INFINITY)
+            .sample(&[("source", "c")], f64::NEG_INFINITY)
+            .sample(&[("source", "d")], UnixTime::new(1_700_000_000))
+            .sample(&[("source", "e")], true)
+            .sample(&[("source", "f")], usize::MAX);
+        out.finish()
+    }
+
+    #[test]
+    fn text_is_written_as_the_format_says() {
+        let text = exposition(Format::Text);
+        check(&text, Format::Text);
+        let expected = "\
+# HELP rutter_fetches_total Fetches by their result
+# TYPE rutter_fetches_total counter
+rutter_fetches_total{source=\"a\",result=\"ok\"} 7
+rutter_fetches_total{source=\"b\\\\c \\\"d\\\"\\ne{},=é\",result=\"ok\"} 0
+# HELP rutter_age_seconds Age of the data
+# TYPE rutter_age_seconds gauge
+rutter_age_seconds 1.5
+rutter_age_seconds{source=\"a\"} NaN
+rutter_age_seconds{source=\"b\"} +Inf
+rutter_age_seconds{source=\"c\"} -Inf
+rutter_age_seconds{source=\"d\"} 1700000000
+rutter_age_seconds{source=\"e\"} 1
+rutter_age_seconds{source=\"f\"} 18446744073709551615
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn openmetrics_names_the_family_without_total_and_ends() {
+        let text = exposition(Format::OpenMetrics);
+        check(&text, Format::OpenMetrics);
+        assert!(text.starts_with("# HELP rutter_fetches Fetches by their result\n"));
+        assert!(text.contains("\nrutter_fetches_total{source=\"a\""));
+        assert!(text.ends_with("\n# EOF\n"));
+    }
+
+    #[test]
+    fn openmetrics_only_for_who_names_it() {
+        for (accept, format) in [
+            ("", Format::Text),
+            ("*/*", Format::Text),
+            ("text/plain;version=0.0.4", Format::Text),
+            ("application/openmetrics-text;q=0", Format::Text),
+            (
+                "application/openmetrics-text; version=1.0.0; q=0.000, */*",
+                Format::Text,
+            ),
+            ("application/openmetrics-text", Format::OpenMetrics),
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1",
+                Format::OpenMetrics,
+            ),
+        ] {
+            assert_eq!(Format::accepted(accept), format, "{accept}");
+        }
+    }
+
+    #[test]
+    fn names_that_break_a_rule_are_no_metrics() {
+        for (name, help) in [
+            ("fetches_total", "No prefix"),
+            ("rutter_fetches", "No suffix"),
+            ("rutter_Fetches_total", "A capital"),
+            ("rutter_fetches-total", "A dash"),
+            ("rutter_fetches_total", ""),
+            ("rutter_fetches_total", "Two\nlines"),
+        ] {
+            let made = std::panic::catch_unwind(|| Metric::counter(name, help));
+            assert!(made.is_err(), "{name}: {help}");
+        }
+        assert!(std::panic::catch_unwind(|| Metric::gauge("rutter_age_total", "Age")).is_err());
+    }
+}

@@ -25,12 +25,15 @@ mod access;
 pub mod backend;
 pub mod control;
 mod counts;
+mod fault;
 pub mod metrics;
 mod routes;
 pub mod server;
 pub mod shape;
 mod socket;
 mod stall;
+#[cfg(test)]
+mod tests;
 
 pub use self::access::Access;
 pub use self::backend::{Backend, Command, Refusal, RefusalKind, Request};

@@ -231,7 +231,7 @@ async fn accept_control(socket: ControlSocket, shared: Arc<Shared>, router: Rout
         }
     }
     // A new server may take the place while this one drains.
-    socket.remove();
+    drop(socket);
     while let Some(ended) = connections.join_next().await {
         report(ended);
     }

@@ -86,9 +86,11 @@ impl ControlSocket {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
 
-    /// Closes the socket and removes its file if it is still this one's.
-    pub(super) fn remove(self) {
+impl Drop for ControlSocket {
+    /// Removes the file if it is still this one's, also when a start fails for something else.
+    fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|file| file == self.file)
             && let Err(error) = fs::remove_file(&self.path)
         {

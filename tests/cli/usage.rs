@@ -9,7 +9,16 @@ use super::program::rutter;
 #[test]
 fn the_help_names_every_command() {
     let help = rutter(["--help"]).done();
-    for word in ["serve", "dump", "--log", "--version"] {
+    for word in [
+        "serve",
+        "dump",
+        "status",
+        "reload",
+        "refresh",
+        "approve",
+        "--log",
+        "--version",
+    ] {
         assert!(help.contains(word), "{word}: {help}");
     }
     let version = rutter(["--version"]).done();
@@ -24,7 +33,7 @@ fn examples(help: &str) -> Vec<Vec<String>> {
     let commands = lines.filter(|line| line.starts_with("rutter "));
     commands
         .map(|line| {
-            let line = line.split(" > ").next().unwrap();
+            let line = line.split(['>', '|']).next().unwrap();
             line.split_ascii_whitespace()
                 .map(|word| word.trim_matches('\'').to_owned())
                 .collect()
@@ -35,7 +44,7 @@ fn examples(help: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_example_of_the_help_means_something() {
     let mut seen = 0;
-    for name in ["serve", "dump"] {
+    for name in ["serve", "dump", "status", "reload", "refresh", "approve"] {
         let help = rutter([name, "--help"]).done();
         for words in examples(&help) {
             seen += 1;
@@ -54,12 +63,17 @@ fn every_example_of_the_help_means_something() {
                     let from = typed.from.parse::<rutter::net::Endpoint>();
                     assert!(from.is_ok(), "{words:?}");
                 }
+                // Names and digests are for the server to know.
+                Command::Status(_)
+                | Command::Reload(_)
+                | Command::Refresh(_)
+                | Command::Approve(_) => {}
                 #[allow(unreachable_patterns, reason = "there will be more commands")]
                 _ => panic!("{words:?}"),
             }
         }
     }
-    assert!(seen >= 8, "{seen}");
+    assert!(seen >= 16, "{seen}");
 }
 
 #[test]

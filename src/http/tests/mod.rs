@@ -1,0 +1,263 @@
+//! The server over real sockets, in front of a daemon that is made up.
+
+mod access;
+mod commands;
+mod limits;
+mod octets;
+mod paths;
+mod sockets;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::metrics::Metric;
+use super::shape::{
+    Check, GuardStatus, MergeStatus, Moment, Ready, SessionStatus, SlurmState, SlurmStatus, Status,
+};
+use super::{Access, Backend, Limits, Refusal, RefusalKind, Request, Server};
+use crate::payload::UnixTime;
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const SESSIONS: Metric = Metric::gauge("rutter_sessions", "Routers that are connected");
+
+/// A server that runs, and what the daemon would hold.
+struct Running {
+    tcp: SocketAddr,
+    control: PathBuf,
+    requests: mpsc::Receiver<Request>,
+    access: watch::Sender<Access>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    folder: tempfile::TempDir,
+}
+
+impl Running {
+    fn start(limits: Limits) -> Self {
+        Self::with(limits, Ready::of(vec![Check::passed("data")]))
+    }
+
+    fn with(limits: Limits, ready: Ready) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let control = folder.path().join("run/control");
+        let (access, watched) = watch::channel(Access::default());
+        let mut server = Server::new(watched, limits);
+        let tcp = server.bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        server.bind_control(&control).unwrap();
+        let (commands, requests) = mpsc::channel(1);
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(server.run(Arc::new(backend(ready, commands)), stopped));
+        Self {
+            tcp,
+            control,
+            requests,
+            access,
+            stop,
+            task,
+            folder,
+        }
+    }
+
+    /// Writes a token and lets its holder change something.
+    fn token(&self, token: &str) {
+        let path = self.folder.path().join("token");
+        std::fs::write(&path, token).unwrap();
+        self.access.send_modify(|access| access.token = Some(path));
+    }
+
+    /// What comes back for these octets over TCP, until the server closes.
+    async fn ask(&self, octets: impl AsRef<[u8]>) -> String {
+        exchange(TcpStream::connect(self.tcp).await.unwrap(), octets).await
+    }
+
+    /// What comes back for these octets over the control socket.
+    async fn control(&self, octets: impl AsRef<[u8]>) -> String {
+        exchange(UnixStream::connect(&self.control).await.unwrap(), octets).await
+    }
+
+    /// Sends these octets over TCP.
+    async fn send(&self, octets: impl AsRef<[u8]>) -> TcpStream {
+        let mut socket = TcpStream::connect(self.tcp).await.unwrap();
+        socket.write_all(octets.as_ref()).await.unwrap();
+        socket
+    }
+
+    /// Sends these octets over the control socket.
+    async fn send_control(&self, octets: impl AsRef<[u8]>) -> UnixStream {
+        let mut socket = UnixStream::connect(&self.control).await.unwrap();
+        socket.write_all(octets.as_ref()).await.unwrap();
+        socket
+    }
+
+    /// The next command, as the daemon hears it.
+    async fn hear(&mut self) -> Request {
+        within(self.requests.recv()).await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        Answer::read(&self.ask(request("GET", path, "", "")).await)
+    }
+
+    /// Stops, and waits for the end.
+    async fn end(self) {
+        self.stop.send(true).unwrap();
+        within(self.task).await.unwrap();
+    }
+}
+
+fn backend(ready: Ready, commands: mpsc::Sender<Request>) -> Backend {
+    Backend {
+        status: Box::new(move || status(ready.clone())),
+        metrics: Box::new(|out| {
+            out.family(&SESSIONS).sample(&[], 3_u64);
+        }),
+        explain: Box::new(|prefix, asn| {
+            if prefix.prefix_len() == 0 {
+                return Err(Refusal::new(RefusalKind::Unavailable, "no data yet"));
+            }
+            Ok(json!({"prefix": prefix.to_string(), "asn": asn.map(|asn| asn.to_string())}))
+        }),
+        disagreement: Box::new(|limit| match limit {
+            13 => panic!("an unlucky number"),
+            limit => Ok(json!({ "limit": limit })),
+        }),
+        commands,
+    }
+}
+
+pub(super) fn status(ready: Ready) -> Status {
+    let moment = || Moment::from(UnixTime::new(1_700_000_000));
+    Status {
+        version: "0.1.0".into(),
+        now: moment(),
+        started: moment(),
+        ready,
+        serving: None,
+        sources: Vec::new(),
+        merge: MergeStatus {
+            mode: "failover".into(),
+            quorum: None,
+            active: None,
+            reason: None,
+            agreement: Vec::new(),
+        },
+        guard: GuardStatus {
+            max_shrink: Some(10),
+            max_growth: None,
+            min_change: 5,
+            held: None,
+            refused: None,
+            stale_policy: "keep".into(),
+            stale: false,
+        },
+        slurm: SlurmStatus {
+            state: SlurmState::Off,
+            reason: None,
+            read: None,
+            files: Vec::new(),
+            filters: 0,
+            assertions: 0,
+            removed: 0,
+            added: 0,
+            idle: Vec::new(),
+        },
+        listeners: Vec::new(),
+        sessions: SessionStatus::default(),
+        reload: None,
+        warnings: Vec::new(),
+    }
+}
+
+/// A request that asks for the end of the connection.
+fn request(method: &str, path: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+async fn exchange(
+    mut socket: impl AsyncRead + AsyncWrite + Unpin,
+    octets: impl AsRef<[u8]>,
+) -> String {
+    socket.write_all(octets.as_ref()).await.unwrap();
+    rest(&mut socket).await
+}
+
+/// What comes until the server closes. A reset after an answer is a close, too.
+async fn rest(socket: &mut (impl AsyncRead + Unpin)) -> String {
+    let mut answer = Vec::new();
+    let _ = within(socket.read_to_end(&mut answer)).await;
+    String::from_utf8(answer).unwrap()
+}
+
+async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("too slow")
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    /// With the names in lower case.
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Answer {
+    /// The answer that comes over a socket until the server closes it.
+    async fn rest(mut socket: impl AsyncRead + Unpin) -> Self {
+        Self::read(&rest(&mut socket).await)
+    }
+
+    #[track_caller]
+    fn read(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").expect(text);
+        let mut lines = head.lines();
+        let first = lines.next().unwrap();
+        let status = first.strip_prefix("HTTP/1.1 ").expect(first)[..3]
+            .parse()
+            .unwrap();
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_ascii_lowercase(), value.to_owned())
+        });
+        Self {
+            status,
+            headers: headers.collect(),
+            body: body.to_owned(),
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        serde_json::from_str(&self.body).expect(&self.body)
+    }
+
+    /// It is no success below `/api`, with this status and reason.
+    #[track_caller]
+    fn fails_with(&self, status: u16, reason: &str) {
+        assert_eq!(self.status, status, "{self:?}");
+        let problem = self.json();
+        let error = problem["error"].as_str().unwrap();
+        assert!(error.contains(reason), "{reason:?} is not in {error:?}");
+    }
+}
