@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod exceptions;
+#[cfg(test)]
 mod http;
 mod https;
 #[cfg(test)]
