@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rutter::cli::{Cli, Command};
+use rutter::cli::{self, Cli, Command};
 use rutter::cmd::dump::{Form, Output};
 use rutter::cmd::order::Order;
 use rutter::cmd::status;

@@ -2,6 +2,7 @@
 
 mod census;
 mod deltas;
+mod exceptions;
 mod merges;
 mod model;
 mod rows;
