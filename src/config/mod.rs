@@ -8,10 +8,12 @@
 mod check;
 mod document;
 mod error;
+pub mod from;
 mod listener;
 mod report;
 mod scalars;
 mod settings;
+mod show;
 mod source;
 mod value;
 
