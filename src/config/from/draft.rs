@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use toml::Value;
 
-use crate::config::value::show_duration;
+use crate::config::scalars::EVER;
+use crate::config::value::{Raw, show_duration};
+use crate::config::{Source, source};
 use crate::rtr::Timing;
 
 /// The parts of the file, in its order.
@@ -32,7 +34,28 @@ impl Part {
     }
 
     pub(super) fn time(&mut self, key: &str, seconds: u64) {
-        self.set(key, show_duration(Duration::from_secs(seconds)));
+        let time = Duration::from_secs(seconds).min(EVER);
+        self.set(key, show_duration(time));
+    }
+
+    /// The time between two requests, and an age that is not below it.
+    pub(super) fn refresh(&mut self, seconds: u64, ages: bool) {
+        self.time("refresh", seconds.max(1));
+        if ages && Duration::from_secs(seconds) > Source::MAX_AGE {
+            self.note("data are stale after a day, and cannot be before they are asked for again:");
+            self.time("max-age", seconds);
+        }
+    }
+
+    /// Where a source is.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be one here.
+    pub(super) fn url(&mut self, url: &str) -> Result<(), String> {
+        source::endpoint(Raw::Word(url), |path| path.into())?;
+        self.set("url", url);
+        Ok(())
     }
 
     /// A comment. What came from outside is in it, so it is kept on its line.
@@ -54,6 +77,10 @@ impl Part {
         self.note(&format!("address = \"{address}\""));
         self.note("allow = [\"192.0.2.0/24\", \"2001:db8::/32\"]");
         let loopback = match address {
+            // A client on this machine is more likely to be told 127.0.0.1 than ::1.
+            address if address.ip().is_unspecified() => {
+                SocketAddr::from(([127, 0, 0, 1], address.port()))
+            }
             SocketAddr::V4(_) => SocketAddr::from(([127, 0, 0, 1], address.port())),
             SocketAddr::V6(_) => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], address.port())),
         };

@@ -311,10 +311,12 @@ fn source(flags: &mut Flags, cache: Option<String>, draft: &mut Draft) {
         Some(cache) if typed == default => cache,
         _ => typed,
     };
-    part.set("url", url.as_str());
+    if let Err(reason) = part.url(&url) {
+        flags.errors.push(format!("-cache: {reason}"));
+    }
     draft.relative("-cache", &url);
     if let Some(seconds) = flags.number("refresh") {
-        part.time("refresh", seconds.max(1));
+        part.refresh(seconds, flags.is("checktime", true));
     } else if !url.contains("://") {
         part.note("-refresh was 600 s there; here a file is read when it changes");
     }
@@ -334,7 +336,7 @@ fn source(flags: &mut Flags, cache: Option<String>, draft: &mut Draft) {
     draft.sources.push(part);
 }
 
-fn web(flags: &Flags, part: &mut Part) {
+fn web(flags: &mut Flags, part: &mut Part) {
     let [etag, modified] = ["etag", "last.modified"].map(|name| flags.is(name, true));
     if !etag && (!modified || flags.flavour == GoRtr) {
         part.set("conditional", false);
@@ -342,15 +344,20 @@ fn web(flags: &Flags, part: &mut Part) {
         part.note("-etag and -last.modified are one setting here: conditional, which is true");
     }
     let headers = [("useragent", "User-Agent"), ("mime", "Accept")];
-    let headers: toml::Table = headers
-        .into_iter()
-        .filter_map(|(flag, header)| {
-            let value = flags.typed(flag)?;
-            Some((header.to_owned(), value.into()))
-        })
-        .collect();
-    if !headers.is_empty() {
-        part.set("headers", headers);
+    let mut table = toml::Table::new();
+    for (flag, header) in headers {
+        let Some(value) = flags.typed(flag) else {
+            continue;
+        };
+        if value.bytes().all(|c| (b' '..=b'~').contains(&c)) {
+            table.insert(header.to_owned(), value.into());
+        } else {
+            let reason = format!("-{flag} is no value of a header (found {value:?})");
+            flags.errors.push(reason);
+        }
+    }
+    if !table.is_empty() {
+        part.set("headers", table);
     }
 }
 

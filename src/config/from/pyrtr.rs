@@ -140,10 +140,12 @@ fn source(variables: &mut Variables, draft: &mut Draft) {
         .get("DATA_LOCATION")
         .or_else(|| variables.get("LOCATION"));
     let location = location.unwrap_or("json").to_owned();
-    part.set("url", location.as_str());
+    if let Err(reason) = part.url(&location) {
+        variables.errors.push(format!("LOCATION: {reason}"));
+    }
     draft.relative("the data", &location);
     match variables.number("RELOAD") {
-        Some(seconds) => part.time("refresh", seconds.max(1)),
+        Some(seconds) => part.refresh(seconds, true),
         None => part.note("RELOAD was 900 s there; here a file is read when it changes"),
     }
     draft.sources.push(part);

@@ -83,7 +83,7 @@ impl Graph {
             }
         }
         let targets = table.get("targets").and_then(Value::as_table);
-        self.targets(targets.unwrap_or(&Table::new()));
+        self.targets(&targets.cloned().unwrap_or_default());
     }
 
     fn http(&mut self, addresses: &[String]) {
@@ -278,7 +278,9 @@ impl Graph {
             Some("rtr") => {
                 self.known(&at, &unit, &["type", "remote", "retry"]);
                 let remote = text(&unit, "remote").unwrap_or_default();
-                part.set("url", format!("tcp://{remote}"));
+                if let Err(reason) = part.url(&format!("tcp://{remote}")) {
+                    self.errors.push(format!("{at}.remote: {reason}"));
+                }
                 if unit.contains_key("retry") {
                     part.note("retry: here it grows from failure to failure");
                 }
@@ -312,10 +314,12 @@ impl Graph {
             .strip_prefix("file://")
             .or_else(|| uri.strip_prefix("file:"));
         let url = url.unwrap_or(uri);
-        part.set("url", url);
+        if let Err(reason) = part.url(url) {
+            self.errors.push(format!("{at}.uri: {reason}"));
+        }
         self.draft.relative(at, url);
         if let Some(seconds) = self.seconds(at, unit, "refresh") {
-            part.time("refresh", seconds.max(1));
+            part.refresh(seconds, false);
         }
         part.note("data of any age were served there:");
         part.set("max-age", "off");

@@ -50,14 +50,14 @@ fn the_defaults_of_each_server_are_read() {
         (
             Peer::StayRtr,
             "https://console.rpki-client.org/rpki.json",
-            "[::1]:8282",
-            "[::1]:9847",
+            "127.0.0.1:8282",
+            "127.0.0.1:9847",
         ),
         (
             Peer::GoRtr,
             "https://rpki.cloudflare.com/v2/rpki.json",
-            "[::1]:8282",
-            "[::1]:8080",
+            "127.0.0.1:8282",
+            "127.0.0.1:8080",
         ),
         (Peer::PyRtr, "json", "127.0.0.1:8323", "127.0.0.1:8080"),
     ] {
@@ -82,7 +82,7 @@ fn every_place_open_to_all_waits_for_its_access_list() {
         .replace("# address = ", "address = ")
         .replace("# allow = ", "allow = ")
         .replace("address = \"127.0.0.1:323\"\n", "")
-        .replace("address = \"[::1]:9847\"\n", "");
+        .replace("address = \"127.0.0.1:9847\"\n", "");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("r.toml");
     fs::write(&file, &open).unwrap();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::config::document::Document;
 use crate::config::{MergeMode, Percent, Stale};
 use crate::rtr::Version;
 
@@ -186,7 +187,7 @@ fn the_defaults_of_a_file() {
 #[test]
 fn the_demo_has_a_status_page() {
     let (config, _) = Config::new(&settings(&[], &[], &[])).unwrap();
-    assert_eq!(config.http.addresses, [DEMO_HTTP]);
+    assert_eq!(config.http.addresses, ["127.0.0.1:9847".parse().unwrap()]);
     assert_eq!(config.http.need, Need::Optional);
     let mut asked = settings(&[], &[], &[]);
     asked.http = owned(&["127.0.0.1:1"]);
@@ -239,7 +240,7 @@ fn broken_toml_is_reported_beside_what_is_wrong_elsewhere() {
         "[rtr]\nrefresh = \n[[source]]\nurl = \"x\"\nurl = \"y\"\nmax-age = \"never\"\n",
         &[
             "r.toml:2:11: no TOML here: string values must be quoted, expected literal string",
-            "r.toml:5:1: no TOML here: duplicate key",
+            "r.toml:5:1: url: there already",
             "r.toml:6:11: source.max-age: not a time (found \"never\", expected \"off\" or a time \
              such as \"500ms\", \"90s\", \"10m\", \"2h\" or \"1d\")",
         ],
@@ -341,6 +342,10 @@ fn contradictions_are_refused() {
         (
             "[[source]]\nname = \"n\"",
             "r.toml:3:1: source.url: missing",
+        ),
+        (
+            "[[source]]\nurl = \"-\"\n[[source]]\nname = \"n\"\nurl = \"-\"",
+            "r.toml:6:8: source.url: standard input can be read once only",
         ),
         (
             "[export]\nsign-key = \"x\"",
