@@ -78,8 +78,9 @@ impl Config {
             });
             reader.file(file, &octets);
         }
-        reader.environment(environment);
+        // A flag takes the place of a table of the file, and of nothing that the environment says.
         reader.flags(settings);
+        reader.environment(environment);
         reader.set(&settings.set);
         reader.finish(settings)
     }
