@@ -33,6 +33,9 @@ pub enum Command {
     /// Serve validated RPKI payloads to routers
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Serve),
+    /// Check, show or write configuration files
+    #[command(subcommand)]
+    Config(Config),
     /// Print what a cache serves or a file holds
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(Dump),
@@ -150,6 +153,80 @@ impl From<Serve> for Settings {
         }
     }
 }
+
+/// `rutter config`.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Say whether a file is right, and everything that is wrong with it
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check {
+        /// The configuration file
+        #[arg(value_name = "FILE", default_value = Settings::DEFAULT_FILE)]
+        file: PathBuf,
+    },
+    /// Print the values that count, and where each comes from
+    #[command(after_help = SHOW_EXAMPLES)]
+    Show {
+        /// The configuration file
+        #[arg(value_name = "FILE", default_value = Settings::DEFAULT_FILE)]
+        file: PathBuf,
+        /// Set a scalar setting as `rutter serve` does, repeatable
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// The form of the output
+        #[arg(long, value_parser = ["toml", "json"], default_value = "toml")]
+        output: String,
+    },
+    /// Print a file that does what another server was told to do
+    #[command(after_help = FROM_EXAMPLES)]
+    From {
+        /// The other server
+        #[arg(value_name = "SERVER", value_parser = ["stayrtr", "gortr", "pyrtr", "rtrtr"])]
+        peer: String,
+        /// A file with its environment, such as /etc/default/stayrtr
+        #[arg(long, value_name = "FILE")]
+        env: Option<PathBuf>,
+        /// Its configuration file
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Its arguments
+        #[arg(
+            value_name = "ARGS",
+            trailing_var_arg = true,
+            allow_hyphen_values = true
+        )]
+        arguments: Vec<String>,
+    },
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  rutter config check
+      Check /etc/rutter/rutter.toml.
+  rutter config check new.toml
+      Check a file before it takes the place of the one in use.
+
+Exit status: 0 when it is right, perhaps with warnings; 1 with everything that is wrong, a line
+each as FILE:LINE:COLUMN: KEY: REASON; 2 when it cannot be read.";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  rutter config show
+  rutter config show rutter.toml --set rtr.refresh=10m --output json
+
+Passwords in URLs and the texts of headers are not shown. Exit status: as `rutter config check`.";
+
+const FROM_EXAMPLES: &str = "\
+Examples:
+  rutter config from stayrtr -bind :323 -cache /var/lib/rpki-client/json -checktime=false
+  rutter config from stayrtr --env /etc/default/stayrtr > rutter.toml
+  rutter config from gortr -- -verify=false -cache https://validator.example/rpki.json
+  rutter config from pyrtr PYRTR_DATA_LOCATION=/var/lib/rpki-client PYRTR_REFRESH=1800
+  rutter config from rtrtr --file /etc/rtrtr.conf
+
+What did nothing there, or is different here, is a comment. An address that anybody could connect
+to becomes loopback, with the lines to fill in as a comment. Exit status: 1 when something has no
+meaning, and then nothing is printed; 2 when a file cannot be read.";
 
 /// `rutter dump`.
 #[derive(Args, Debug)]

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rutter::cli::{self, Cli, Command};
-use rutter::cmd::dump::{Form, Output};
+use rutter::cmd::dump::Output;
 use rutter::cmd::order::Order;
-use rutter::cmd::status;
+use rutter::cmd::{dump, status};
+use rutter::config::Settings;
+use rutter::config::from::Peer;
 use rutter::rtr::{Version, Versions};
 use rutter::tools::dump::Request;
 use rutter::{cmd, log};
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Serve(typed) => cmd::serve::run(&typed.into())?,
+        Command::Config(typed) => return config(typed),
         Command::Dump(typed) => {
             let highest = Version::from_octet(typed.highest_version).unwrap_or(Version::V2);
             let request = Request {
@@ -43,11 +46,11 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 limit: Duration::from_secs(typed.timeout),
             };
             let form = match typed.output.as_str() {
-                "csv" => Form::Csv,
-                "table" => Form::Table,
-                _ => Form::Json,
+                "csv" => dump::Form::Csv,
+                "table" => dump::Form::Table,
+                _ => dump::Form::Json,
             };
-            cmd::dump::run(
+            dump::run(
                 &request,
                 &Output {
                     form,
@@ -79,5 +82,34 @@ fn answer(yes: bool) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(NO)
+    }
+}
+
+fn config(typed: cli::Config) -> Result<ExitCode, Box<dyn Error>> {
+    match typed {
+        cli::Config::Check { file } => cmd::config::check(file),
+        cli::Config::Show { file, set, output } => {
+            let settings = Settings {
+                config: Some(file),
+                set,
+                ..Settings::default()
+            };
+            let form = match output.as_str() {
+                "json" => cmd::config::Form::Json,
+                _ => cmd::config::Form::Toml,
+            };
+            cmd::config::show(&settings, form)
+        }
+        cli::Config::From {
+            peer,
+            env,
+            file,
+            arguments,
+        } => cmd::config::from(&cmd::config::Words {
+            peer: Peer::from_name(&peer).unwrap_or(Peer::StayRtr),
+            arguments,
+            environment: env,
+            file,
+        }),
     }
 }

@@ -1,5 +1,6 @@
 //! THE FRONT DOOR: a short file for each command.
 
+pub mod config;
 pub mod dump;
 pub mod order;
 pub mod serve;

@@ -22,6 +22,13 @@ pub(super) fn finish(
     let listeners = rtr
         .as_ref()
         .map(|rtr| listener::settle(wishes, rtr, report));
+    // A router that is stalled for longer than this has long given up (8210bis §9).
+    let longest = draft.retry * 3;
+    if draft.limits.stall > longest {
+        let longest = show_duration(longest);
+        let warning = format!("limits.stall counts as three times rtr.retry at most ({longest})");
+        report.warnings.push(warning);
+    }
     let mut guard = draft.guard;
     guard.min_change = usize::try_from(draft.min_change).unwrap_or(usize::MAX);
     Some(Config {
@@ -34,8 +41,7 @@ pub(super) fn finish(
         listeners: listeners?,
         limits: Limits {
             connections: usize::try_from(draft.connections).unwrap_or(usize::MAX),
-            // A router that is stalled for longer than this has long given up (8210bis §9).
-            stall: draft.limits.stall.min(draft.retry * 3),
+            stall: draft.limits.stall.min(longest),
             drain: draft.limits.drain,
         },
         http: draft.http,
@@ -105,8 +111,7 @@ fn quorum(draft: &Draft, sources: usize, report: &mut Report) -> Option<usize> {
 }
 
 /// What is off from RFC or habit but allowed.
-pub(super) fn warnings(config: &Config, report: &Report) -> Vec<String> {
-    let mut warnings = Vec::new();
+pub(super) fn warnings(config: &Config, mut warnings: Vec<String>) -> Vec<String> {
     rtr_warnings(&config.rtr, &mut warnings);
     if config.merge.mode == (MergeMode::Quorum { least: 1 }) {
         warnings.push("merge.quorum of 1 is a union: any one source is believed".into());
@@ -119,9 +124,6 @@ pub(super) fn warnings(config: &Config, report: &Report) -> Vec<String> {
     }
     if config.http.token.is_some() && config.http.addresses.is_empty() {
         warnings.push("http.token-file does nothing without http.address".into());
-    }
-    if report.is_set("limits.stall") && config.limits.stall == config.rtr.timing.retry() * 3 {
-        warnings.push("limits.stall counts up to three times rtr.retry at most".into());
     }
     warnings
 }

@@ -34,9 +34,13 @@ impl<'a> Document<'a> {
         let errors = errors
             .iter()
             .map(|error| {
-                let at = error.span().map_or(0, |span| span.start);
+                let span = error.span().unwrap_or(0..0);
                 let reason = error.message().trim_end().replace('\n', ", ");
-                (self.place(at), format!("no TOML here: {reason}"))
+                let reason = match self.text.get(span.clone()) {
+                    Some(key) if reason == "duplicate key" => format!("{key}: there already"),
+                    _ => format!("no TOML here: {reason}"),
+                };
+                (self.place(span.start), reason)
             })
             .collect();
         (tree.into_inner(), errors)
@@ -56,7 +60,10 @@ impl<'a> Document<'a> {
 
     /// A path of the file: relative to its folder.
     pub(super) fn resolve(&self, path: &str) -> PathBuf {
-        self.file.parent().unwrap_or(Path::new("")).join(path)
+        match self.file.parent() {
+            Some(folder) => folder.join(path),
+            None => path.into(),
+        }
     }
 }
 

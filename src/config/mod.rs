@@ -2,16 +2,21 @@
 //!
 //! Settings come as text (a file, flags, `--set`, the environment) and become a [`Config`] that
 //! cannot be wrong, or a list of everything that is wrong with them. This file is what comes out;
-//! `settings` is how it is read: over `document` (the file as a tree), `scalars`, `source` and
-//! `listener` (its parts), `value` (single values) and `check` (one setting against another).
+//! `settings` is how it is read: `layers` and `flags` (one over the other), over `document` (the file
+//! as a tree), `scalars`, `source` and `listener` (its parts), `value` (single values) and `check`
+//! (one setting against another). `show` is the way back, and [`from`] the way from other servers.
 
 mod check;
 mod document;
 mod error;
+mod flags;
+pub mod from;
+mod layers;
 mod listener;
 mod report;
 mod scalars;
 mod settings;
+mod show;
 mod source;
 mod value;
 

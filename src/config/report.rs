@@ -12,6 +12,7 @@ use super::value::{self, Raw};
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) errors: Vec<ConfigError>,
+    pub(super) warnings: Vec<String>,
     /// Where what was set came from, by key; `source[0].url` in arrays.
     pub(super) whence: BTreeMap<String, Whence>,
 }

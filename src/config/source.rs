@@ -364,7 +364,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// No two sources have one name.
+/// No two sources have one name, nor read standard input.
 pub(super) fn names_differ(sources: &[(Source, Whence)], report: &mut Report) {
     for (place, (source, whence)) in sources.iter().enumerate() {
         let mut before = sources.iter().take(place);
@@ -372,6 +372,13 @@ pub(super) fn names_differ(sources: &[(Source, Whence)], report: &mut Report) {
             let name = &source.name;
             let reason = format!("two sources have this name (found {name:?}, also {first})");
             report.wrong(whence, "source.name", reason);
+        } else if source.origin == Origin::At(Endpoint::Stdin)
+            && sources
+                .iter()
+                .take(place)
+                .any(|(other, _)| other.origin == source.origin)
+        {
+            report.wrong(whence, "source.url", "standard input can be read once only");
         }
     }
 }

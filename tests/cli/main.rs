@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod caches;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod control;
 #[cfg(test)]
 mod dump;

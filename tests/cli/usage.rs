@@ -1,7 +1,8 @@
 //! Help, and what is typed wrong.
 
 use clap::Parser;
-use rutter::cli::{Cli, Command};
+use rutter::cli::{self, Cli, Command};
+use rutter::config::from::{self, Given, Peer};
 use rutter::config::{Config, Settings};
 
 use super::program::rutter;
@@ -11,6 +12,7 @@ fn the_help_names_every_command() {
     let help = rutter(["--help"]).done();
     for word in [
         "serve",
+        "config",
         "dump",
         "status",
         "reload",
@@ -44,8 +46,18 @@ fn examples(help: &str) -> Vec<Vec<String>> {
 #[test]
 fn every_example_of_the_help_means_something() {
     let mut seen = 0;
-    for name in ["serve", "dump", "status", "reload", "refresh", "approve"] {
-        let help = rutter([name, "--help"]).done();
+    for name in [
+        "serve",
+        "dump",
+        "config check",
+        "config show",
+        "config from",
+        "status",
+        "reload",
+        "refresh",
+        "approve",
+    ] {
+        let help = rutter(name.split(' ').chain(["--help"])).done();
         for words in examples(&help) {
             seen += 1;
             let cli = Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{words:?}: {e}"));
@@ -68,6 +80,22 @@ fn every_example_of_the_help_means_something() {
                 | Command::Reload(_)
                 | Command::Refresh(_)
                 | Command::Approve(_) => {}
+                Command::Config(cli::Config::From {
+                    peer,
+                    arguments,
+                    env,
+                    file,
+                }) => {
+                    let named = env.is_some() || file.is_some();
+                    let peer = Peer::from_name(&peer).unwrap();
+                    let given = Given {
+                        arguments,
+                        ..Given::default()
+                    };
+                    assert!(named || from::convert(peer, &given).is_ok(), "{words:?}");
+                }
+                // What they name is on another machine.
+                Command::Config(_) => {}
                 #[allow(unreachable_patterns, reason = "there will be more commands")]
                 _ => panic!("{words:?}"),
             }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::config::document::Document;
 use crate::config::{MergeMode, Percent, Stale};
 use crate::rtr::Version;
 
@@ -61,10 +62,7 @@ fn refused(text: &str, expected: &[&str]) {
 
 const SOURCE: &str = "[[source]]\nurl = \"vrps.json\"\n";
 
-#[test]
-fn everything_in_the_file_arrives() {
-    let loaded = file(
-        r#"
+const WHOLE: &str = r#"
 control = "run/control"
 [rtr]
 refresh = "30m"
@@ -118,9 +116,33 @@ drain = "1s"
 address = "0.0.0.0:9847"
 allow = "192.0.2.0/24"
 token-file = "token"
-"#,
-    )
-    .unwrap();
+"#;
+
+#[test]
+fn a_file_cut_anywhere_is_read_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.toml");
+    let settings = Settings {
+        config: Some(path.clone()),
+        ..Settings::default()
+    };
+    for end in 0..WHOLE.len() {
+        fs::write(&path, &WHOLE.as_bytes()[..end]).unwrap();
+        let Err(errors) = Config::load(&settings, std::iter::empty()) else {
+            continue;
+        };
+        for error in errors.iter() {
+            let place = error.place.as_ref().unwrap();
+            let line = WHOLE[..end].split('\n').nth(place.line - 1);
+            let line = line.unwrap_or_else(|| panic!("{end}: {error}"));
+            assert!(place.column <= line.chars().count() + 1, "{end}: {error}");
+        }
+    }
+}
+
+#[test]
+fn everything_in_the_file_arrives() {
+    let loaded = file(WHOLE).unwrap();
     let config = loaded.config;
     let control = config.control.unwrap();
     assert!(control.path.is_absolute() && control.path.ends_with("run/control"));
@@ -186,7 +208,7 @@ fn the_defaults_of_a_file() {
 #[test]
 fn the_demo_has_a_status_page() {
     let (config, _) = Config::new(&settings(&[], &[], &[])).unwrap();
-    assert_eq!(config.http.addresses, [DEMO_HTTP]);
+    assert_eq!(config.http.addresses, ["127.0.0.1:9847".parse().unwrap()]);
     assert_eq!(config.http.need, Need::Optional);
     let mut asked = settings(&[], &[], &[]);
     asked.http = owned(&["127.0.0.1:1"]);
@@ -239,7 +261,7 @@ fn broken_toml_is_reported_beside_what_is_wrong_elsewhere() {
         "[rtr]\nrefresh = \n[[source]]\nurl = \"x\"\nurl = \"y\"\nmax-age = \"never\"\n",
         &[
             "r.toml:2:11: no TOML here: string values must be quoted, expected literal string",
-            "r.toml:5:1: no TOML here: duplicate key",
+            "r.toml:5:1: url: there already",
             "r.toml:6:11: source.max-age: not a time (found \"never\", expected \"off\" or a time \
              such as \"500ms\", \"90s\", \"10m\", \"2h\" or \"1d\")",
         ],
@@ -341,6 +363,10 @@ fn contradictions_are_refused() {
         (
             "[[source]]\nname = \"n\"",
             "r.toml:3:1: source.url: missing",
+        ),
+        (
+            "[[source]]\nurl = \"-\"\n[[source]]\nname = \"n\"\nurl = \"-\"",
+            "r.toml:6:8: source.url: standard input can be read once only",
         ),
         (
             "[export]\nsign-key = \"x\"",
@@ -453,9 +479,10 @@ fn a_flag_takes_the_place_of_a_table() {
             settings.listen = owned(&["tcp://127.0.0.1:3"]);
             settings.http = owned(&["[::1]:4"]);
         },
-        &[],
+        &[("RUTTER_SLURM__ASPA_OVERLAP", "true")],
     )
     .unwrap();
+    assert!(loaded.config.slurm.aspa_overlap);
     let names: Vec<&str> = loaded.config.sources.iter().map(|s| &*s.name).collect();
     assert_eq!(names, ["a.json", "b.json"]);
     assert!(!loaded.config.slurm.lenient);

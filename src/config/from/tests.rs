@@ -1,0 +1,349 @@
+//! Words of others, and what they come to.
+
+use std::fs;
+
+use super::{Given, Peer, convert};
+use crate::config::{Config, Loaded, MergeMode, Origin, Settings};
+
+fn given(arguments: &[&str]) -> Given {
+    Given {
+        arguments: arguments.iter().map(|&text| text.to_owned()).collect(),
+        ..Given::default()
+    }
+}
+
+/// Converts, reads what came out with our own reader, and gives both.
+#[track_caller]
+fn read(peer: Peer, given: &Given) -> (String, Loaded) {
+    let toml = convert(peer, given).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["slurm.json", "a.pem"] {
+        fs::write(folder.path().join(name), "{}").unwrap();
+    }
+    let file = folder.path().join("r.toml");
+    fs::write(&file, &toml).unwrap();
+    let settings = Settings {
+        config: Some(file),
+        ..Settings::default()
+    };
+    let loaded = Config::load(&settings, std::iter::empty());
+    let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}\n{toml}"));
+    (toml, loaded)
+}
+
+#[track_caller]
+fn refused(peer: Peer, given: &Given, expected: &[&str]) {
+    let errors = convert(peer, given).unwrap_err();
+    assert_eq!(errors.len(), expected.len(), "{errors:?}");
+    for (error, expected) in errors.iter().zip(expected) {
+        assert!(error.contains(expected), "{expected:?} is not in {error:?}");
+    }
+}
+
+fn source(loaded: &Loaded) -> String {
+    loaded.config.sources[0].origin.to_string()
+}
+
+#[test]
+fn the_defaults_of_each_server_are_read() {
+    for (peer, url, listener, http) in [
+        (
+            Peer::StayRtr,
+            "https://console.rpki-client.org/rpki.json",
+            "127.0.0.1:8282",
+            "127.0.0.1:9847",
+        ),
+        (
+            Peer::GoRtr,
+            "https://rpki.cloudflare.com/v2/rpki.json",
+            "127.0.0.1:8282",
+            "127.0.0.1:8080",
+        ),
+        (Peer::PyRtr, "json", "127.0.0.1:8323", "127.0.0.1:8080"),
+    ] {
+        let (toml, loaded) = read(peer, &Given::default());
+        assert!(source(&loaded).ends_with(url), "{toml}");
+        assert_eq!(loaded.config.listeners[0].address.to_string(), listener);
+        assert_eq!(loaded.config.http.addresses[0].to_string(), http);
+    }
+}
+
+#[test]
+fn every_place_open_to_all_waits_for_its_access_list() {
+    let (toml, loaded) = read(Peer::StayRtr, &given(&["-bind", "0.0.0.0:323"]));
+    assert!(
+        toml.contains("# address = \"0.0.0.0:323\"\n# allow = ["),
+        "{toml}"
+    );
+    let address = loaded.config.listeners[0].address;
+    assert_eq!(address.to_string(), "127.0.0.1:323");
+    // With the comment taken out, it is what it was.
+    let open = toml
+        .replace("# address = ", "address = ")
+        .replace("# allow = ", "allow = ")
+        .replace("address = \"127.0.0.1:323\"\n", "")
+        .replace("address = \"127.0.0.1:9847\"\n", "");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.toml");
+    fs::write(&file, &open).unwrap();
+    let settings = Settings {
+        config: Some(file),
+        ..Settings::default()
+    };
+    let (config, _) = Config::new(&settings).unwrap_or_else(|errors| panic!("{errors}\n{open}"));
+    assert_eq!(config.listeners[0].address.to_string(), "0.0.0.0:323");
+    assert_eq!(config.http.addresses[0].to_string(), "[::]:9847");
+}
+
+#[test]
+fn flags_of_stayrtr_are_read_as_go_reads_them() {
+    let typed = given(&[
+        "-bind",
+        "127.0.0.1:8282",
+        "--cache=http://validator.example/json",
+        "-checktime=false",
+        "-etag=0",
+        "-last.modified=f",
+        "-useragent",
+        "me",
+        "-mime=application/json",
+        "-refresh",
+        "300",
+        "-rtr.refresh=1800",
+        "-rtr.expire",
+        "10",
+        "-protocol=1",
+        "-enforce.version",
+        "-slurm",
+        "slurm.json",
+        "-metrics.addr=",
+        "-maxconn",
+        "7",
+        "-ssh.bind=:22",
+        "-ssh.auth.password",
+        "s3cret",
+        "-disable.bgpsec=false",
+        "-notifications",
+    ]);
+    let (toml, loaded) = read(Peer::StayRtr, &typed);
+    let config = &loaded.config;
+    assert_eq!(source(&loaded), "http://validator.example/json");
+    let web = &config.sources[0].web;
+    assert!(!web.conditional && web.headers.len() == 2, "{web:?}");
+    assert_eq!(config.sources[0].refresh.as_secs(), 300);
+    assert_eq!(config.sources[0].max_age, None);
+    assert_eq!(config.rtr.timing.seconds(), [1800, 600, 1801], "{toml}");
+    assert_eq!(config.rtr.versions.lowest(), config.rtr.versions.highest());
+    assert!(config.slurm.lenient && config.slurm.files.len() == 1);
+    assert!(config.http.addresses.is_empty());
+    for said in [
+        "-maxconn 7",
+        "-ssh.bind :22",
+        "-ssh.auth.password:",
+        "expire was 10 s",
+    ] {
+        assert!(toml.contains(said), "{said}\n{toml}");
+    }
+    for unsaid in ["s3cret", "bgpsec", "notifications"] {
+        assert!(!toml.contains(unsaid), "{unsaid}\n{toml}");
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_named_all_at_once() {
+    refused(
+        Peer::StayRtr,
+        &given(&[
+            "-chache",
+            "x",
+            "-verify",
+            "-refresh",
+            "soon",
+            "-etag=maybe",
+            "stray",
+            "-bind",
+            "here",
+            "-slurm",
+        ]),
+        &[
+            "unknown flag -chache; did you mean -cache?",
+            "unknown flag -verify",
+            "-etag is true or false",
+            "\"stray\" is no flag",
+            "-slurm needs a value",
+            "-refresh is a whole number (found \"soon\")",
+            "-bind is not ADDRESS:PORT",
+        ],
+    );
+    refused(
+        Peer::PyRtr,
+        &given(&["PYRTR_X=1", "x"]),
+        &["\"x\"", "PYRTR_X"],
+    );
+    refused(Peer::Rtrtr, &given(&["-c", "x"]), &["--file", "--file"]);
+}
+
+#[test]
+fn the_environment_of_a_package_is_read() {
+    let environment = "# Set by hand\nSTAYRTR_ARGS=\"-bind 127.0.0.1:323 -useragent 'a b'\"\n\
+                       STAYRTR_CACHE=https://cache.example/json\nSTAYRTR_SSH_PASSWORD=s3cret\n\
+                       HTTPS_PROXY=http://u:s3cret@proxy\nLANG=C\n";
+    let words = Given {
+        environment: Some(environment.to_owned()),
+        ..Given::default()
+    };
+    let (toml, loaded) = read(Peer::StayRtr, &words);
+    assert_eq!(source(&loaded), "https://cache.example/json");
+    assert_eq!(loaded.config.listeners[0].address.port(), 323);
+    assert!(
+        toml.contains("LANG did nothing") && !toml.contains("s3cret"),
+        "{toml}"
+    );
+    // A flag that is not at its default wins over the variable.
+    let both = Given {
+        arguments: vec!["-cache=https://flag.example/".to_owned()],
+        ..words
+    };
+    assert_eq!(
+        source(&read(Peer::StayRtr, &both).1),
+        "https://flag.example/"
+    );
+}
+
+#[test]
+fn gortr_says_what_it_verified() {
+    let (toml, _) = read(Peer::GoRtr, &Given::default());
+    assert!(toml.contains("verified there"), "{toml}");
+    let (toml, _) = read(
+        Peer::GoRtr,
+        &given(&["-verify=false", "-useserial", "full", "-rtr.sessionid=7"]),
+    );
+    assert!(!toml.contains("verified there"), "{toml}");
+    assert!(
+        toml.contains("-useserial:") && toml.contains("-rtr.sessionid:"),
+        "{toml}"
+    );
+}
+
+#[test]
+fn variables_of_pyrtr_are_read_with_and_without_their_prefix() {
+    let words = Given {
+        environment: Some("HOST=0.0.0.0\nPYRTR_RTR_PORT=323\nHTTP_PORT=False\n".to_owned()),
+        ..given(&["PYRTR_RELOAD=60", "EXPIRE=3601", "LOCATION=/data/json"])
+    };
+    let (toml, loaded) = read(Peer::PyRtr, &words);
+    assert_eq!(source(&loaded), "/data/json");
+    assert_eq!(loaded.config.sources[0].refresh.as_secs(), 60);
+    assert_eq!(loaded.config.rtr.timing.seconds(), [3600, 600, 3601]);
+    assert!(toml.contains("# address = \"0.0.0.0:323\""), "{toml}");
+    assert!(loaded.config.http.addresses.is_empty());
+}
+
+const GRAPH: &str = r#"
+log_level = "debug"
+http-listen = ["127.0.0.1:8323"]
+http-proxies = ["http://proxy.example:3128"]
+http-user-agent = "us"
+[units.a]
+type = "json"
+uri = "https://a.example/json"
+refresh = 60
+[units.b]
+type = "json"
+uri = "file:///var/lib/b.json"
+refresh = 60
+[units.c]
+type = "rtr"
+remote = "cache.example:323"
+retry = 10
+[units.one]
+type = "any"
+sources = ["a", "b", "c"]
+random = false
+[units.local]
+type = "slurm"
+source = "one"
+files = ["slurm.json"]
+[targets.routers]
+type = "rtr"
+listen = ["127.0.0.1:9001", "[::]:9002"]
+unit = "local"
+history-size = 20
+refresh = 1800
+[targets.json]
+type = "http"
+path = "/json"
+unit = "local"
+"#;
+
+fn file(text: &str) -> Given {
+    Given {
+        file: Some(text.to_owned()),
+        ..Given::default()
+    }
+}
+
+#[test]
+fn a_graph_of_rtrtr_becomes_one_path() {
+    let (toml, loaded) = read(Peer::Rtrtr, &file(GRAPH));
+    let config = &loaded.config;
+    let names: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    assert!(
+        matches!(&config.sources[1].origin, Origin::At(at) if at.to_string() == "/var/lib/b.json")
+    );
+    assert_eq!(
+        config.sources[2].origin.to_string(),
+        "tcp://cache.example:323"
+    );
+    assert_eq!(config.merge.mode, MergeMode::Failover);
+    assert_eq!(config.slurm.files.len(), 1);
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.rtr.timing.seconds(), [1800, 600, 7200]);
+    assert_eq!(config.http.addresses.len(), 1);
+    assert!(toml.contains("history-size"), "{toml}");
+
+    let merged = GRAPH
+        .replace("type = \"any\"", "type = \"merge\"")
+        .replace("random = false", "");
+    let (_, loaded) = read(Peer::Rtrtr, &file(&merged));
+    assert_eq!(loaded.config.merge.mode, MergeMode::Union);
+}
+
+#[test]
+fn a_graph_that_is_no_path_is_refused() {
+    let change = |from: &str, to: &str| file(&GRAPH.replace(from, to));
+    let circle = change("source = \"one\"", "source = \"local\"");
+    refused(Peer::Rtrtr, &circle, &["units.local feeds itself"]);
+    let lost = change("source = \"one\"", "source = \"two\"");
+    refused(Peer::Rtrtr, &lost, &["there is no unit \"two\""]);
+    let nested = change("[\"a\", \"b\", \"c\"]", "[\"a\", \"local\"]");
+    refused(
+        Peer::Rtrtr,
+        &nested,
+        &["units.local is \"slurm\" below another unit"],
+    );
+    let two = change("path = \"/json\"\nunit = \"local\"", "unit = \"one\"");
+    refused(Peer::Rtrtr, &two, &["one server serves one set"]);
+    let unknown = change("retry = 10", "retyr = 10");
+    refused(Peer::Rtrtr, &unknown, &["unknown key units.c.retyr"]);
+    refused(Peer::Rtrtr, &file("x ="), &["no TOML"]);
+    refused(Peer::Rtrtr, &file(""), &["no target"]);
+}
+
+#[test]
+fn no_word_breaks_out_of_its_comment_or_text() {
+    let typed = given(&[
+        "-tls.bind",
+        "x\n[rtr]\nrefresh = \"1s\"",
+        "-cache",
+        "/a\"\nb",
+    ]);
+    let (toml, loaded) = read(Peer::StayRtr, &typed);
+    assert_eq!(
+        loaded.config.rtr.timing.seconds(),
+        [3600, 600, 7200],
+        "{toml}"
+    );
+    assert!(source(&loaded).ends_with("/a\"\nb"));
+}

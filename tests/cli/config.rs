@@ -1,0 +1,219 @@
+//! `rutter config` from outside.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rutter::config::{Config, Settings};
+
+use super::program::{Ran, command, run, rutter};
+
+fn config(arguments: &[&str]) -> Ran {
+    rutter(["config"].iter().chain(arguments))
+}
+
+/// A folder with a file of this text in it.
+fn folder(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("r.toml");
+    fs::write(&file, text).unwrap();
+    let name = file.to_str().unwrap().to_owned();
+    (folder, name)
+}
+
+fn load(file: &Path) -> Config {
+    let settings = Settings {
+        config: Some(file.to_owned()),
+        ..Settings::default()
+    };
+    let config = Config::new(&settings);
+    config.unwrap_or_else(|errors| panic!("{errors}")).0
+}
+
+fn examples() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    files
+        .filter(|file| file.extension().is_some_and(|end| end == "toml"))
+        .collect()
+}
+
+#[test]
+fn a_file_that_is_right_is_ok() {
+    let (_folder, file) = folder("[[source]]\nurl = \"x\"\nmax-age = \"off\"\n");
+    let ran = config(&["check", &file]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.out, format!("{file}: ok\n"));
+    assert!(
+        ran.err.starts_with(&format!("{file}: warning: source ")),
+        "{ran:?}"
+    );
+    assert_eq!(ran.err.lines().count(), 1, "{ran:?}");
+}
+
+#[test]
+fn everything_wrong_is_exit_code_1() {
+    let (_folder, file) = folder("[rtr]\nrefesh = \"1h\"\nretry = \n");
+    for command in ["check", "show"] {
+        let ran = config(&[command, &file]);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        let lines: Vec<&str> = ran.err.lines().collect();
+        assert_eq!(lines.len(), 2, "{ran:?}");
+        let first = format!("{file}:2:1: rtr.refesh: unknown key; did you mean \"refresh\"?");
+        assert_eq!(lines[0], first);
+        assert!(lines[1].starts_with(&format!("{file}:3:")), "{ran:?}");
+    }
+    // A server does not start with it.
+    rutter(["serve", "--config", &file]).fails_with("did you mean \"refresh\"?");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_exit_code_2() {
+    for command in ["check", "show"] {
+        config(&[command, "/nowhere/r.toml"]).fails_with("/nowhere/r.toml: cannot be read");
+        let folder = tempfile::tempdir().unwrap();
+        config(&[command, folder.path().to_str().unwrap()]).fails_with("cannot be read");
+    }
+    config(&["from", "stayrtr", "--env", "/nowhere"]).fails_with("cannot read /nowhere");
+    config(&["from", "fort"]).fails_with("fort");
+}
+
+#[test]
+fn shown_values_say_where_they_are_from_and_no_secrets() {
+    let (_folder, file) = folder(
+        "[rtr]\nretry = \"5m\"\n[[source]]\nurl = \"https://u:s3cret@validator.example/json\"\n\
+         headers = { X-Key = \"s3cret\" }\nproxy = \"http://u:s3cret@proxy.example\"\n",
+    );
+    let mut shown = command(["config", "show", &file, "--set", "rtr.expire=3h"]);
+    let shown = run(shown.env("RUTTER_RTR__REFRESH", "30m")).done();
+    for (value, from) in [
+        ("refresh = \"30m\"", "RUTTER_RTR__REFRESH"),
+        ("retry = \"5m\"", &format!("{file}:2")),
+        ("expire = \"3h\"", "--set rtr.expire=3h"),
+        ("history = \"1d\"", "default"),
+        (
+            "url = \"https://validator.example/json\"",
+            &format!("{file}:4, user and password hidden"),
+        ),
+    ] {
+        let line = shown.lines().find(|line| line.starts_with(value));
+        let line = line.unwrap_or_else(|| panic!("{value}\n{shown}"));
+        assert_eq!(line.split_once(" # ").unwrap().1, from, "{line}");
+    }
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let json = config(&["show", &file, "--output", "json"]).done();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["rtr"]["retry"]["value"], "5m");
+    assert_eq!(json["rtr"]["refresh"]["from"], "default");
+    assert_eq!(json["source"][0]["headers"]["value"]["X-Key"], "hidden");
+    assert_eq!(json["control"]["value"], "/run/rutter/control");
+    assert!(!json.to_string().contains("s3cret"), "{json}");
+}
+
+#[test]
+fn every_example_is_right_and_shown_as_what_it_means() {
+    let examples = examples();
+    assert!(examples.len() >= 4, "{examples:?}");
+    for example in examples {
+        let name = example.to_str().unwrap();
+        let checked = config(&["check", name]).done();
+        assert_eq!(checked, format!("{name}: ok\n"));
+        let shown = config(&["show", name]).done();
+        let (_folder, again) = folder(&shown);
+        let (mut before, mut after) = (load(&example), load(Path::new(&again)));
+        // What was a default is named now, and so required.
+        (before.control, after.control) = (None, None);
+        assert_eq!(format!("{before:?}"), format!("{after:?}"), "{shown}");
+    }
+}
+
+/// The reference with its commented settings taken in, as `table.key` and as a file.
+fn uncommented() -> (BTreeSet<String>, String) {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/rutter.toml");
+    let text = fs::read_to_string(reference).unwrap();
+    let (mut keys, mut file) = (BTreeSet::new(), String::new());
+    let mut table = String::new();
+    for line in text.lines() {
+        // A comment has a space behind its sign, a setting has none.
+        let line = match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with([' ', '#']) || rest.is_empty() => continue,
+            Some(rest) => rest,
+            None => line,
+        };
+        if line.starts_with('[') {
+            table = format!("{}.", line.trim_matches(['[', ']']));
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            keys.insert(format!("{table}{key}"));
+        }
+        file.push_str(line);
+        file.push('\n');
+    }
+    (keys, file)
+}
+
+#[test]
+fn the_reference_names_every_key_and_every_default() {
+    let (keys, file) = uncommented();
+    let known: BTreeSet<String> = Config::file_keys().into_iter().collect();
+    assert_eq!(keys, known);
+    let file = file
+        .replace("quorum = 2\n", "")
+        .replace("name = \"validator\"\n", "");
+    let (folder, name) = folder(&file);
+    for beside in ["token", "api-key", "client.pem", "client.key", "http-token"] {
+        fs::write(folder.path().join(beside), "x").unwrap();
+    }
+    let full = load(Path::new(&name));
+    let plain = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/rutter.toml");
+    let mut plain = load(&plain);
+    // All that is said there is a default, but for what has none.
+    assert_eq!(full.sources.len(), 2);
+    assert_eq!(full.sources[0], plain.sources[0]);
+    assert!(full.sources[1].web.bearer_token.is_some());
+    assert_eq!(
+        full.control.unwrap().path,
+        plain.control.take().unwrap().path
+    );
+    assert!(full.http.token.is_some());
+    assert_eq!(format!("{:?}", full.rtr), format!("{:?}", plain.rtr));
+    assert_eq!((full.merge, full.guard), (plain.merge, plain.guard));
+    assert_eq!((full.slurm, full.listeners), (plain.slurm, plain.listeners));
+    assert_eq!(full.limits, plain.limits);
+}
+
+#[test]
+fn what_another_server_was_told_becomes_a_file() {
+    let toml = config(&[
+        "from",
+        "stayrtr",
+        "-bind",
+        "127.0.0.1:8282",
+        "-cache",
+        "/var/lib/json",
+        "-checktime=false",
+        "--log.verbose",
+    ])
+    .done();
+    let (_folder, file) = folder(&toml);
+    let checked = config(&["check", &file]);
+    assert_eq!(checked.code, Some(0), "{checked:?}\n{toml}");
+    assert!(toml.contains("# -log.verbose: "), "{toml}");
+
+    let (_folder, env) = folder("GORTR_ARGS=-bind 127.0.0.1:1 -verify=false\n");
+    let toml = config(&["from", "gortr", "--env", &env, "--", "-refresh", "60"]).done();
+    assert!(
+        toml.contains("127.0.0.1:1") && toml.contains("refresh = \"1m\""),
+        "{toml}"
+    );
+}
+
+#[test]
+fn what_another_server_would_not_know_is_exit_code_1() {
+    let ran = config(&["from", "stayrtr", "-chache", "x", "-bind"]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    let expected = "rutter: stayrtr: unknown flag -chache; did you mean -cache?\n\
+                    rutter: stayrtr: -bind needs a value\n";
+    assert_eq!(ran.err, expected);
+}
