@@ -4,6 +4,7 @@ mod census;
 mod deltas;
 mod merges;
 mod model;
+mod paths;
 mod rows;
 mod sessions;
 mod validity;
