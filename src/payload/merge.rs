@@ -34,9 +34,10 @@ impl Contribution<'_> {
 /// contribution, the first of them where expiries are equal.
 ///
 /// ASPAs count by customer (8210bis §5.12): when enough contributions have a record of it, all
-/// its records from all of them are kept, so that its providers become their union. A hop that
-/// no source denies is then denied by none of the merge. A record expires at its latest expiry,
-/// or earlier when its customer drops out earlier.
+/// its records from all of them are kept, so that its providers become their union. The merge
+/// then denies no hop that a source attests, and no path upstream that every source allows; one
+/// downstream only where each of the two hops that deny it is denied by a source. A record
+/// expires at its latest expiry, or earlier when its customer drops out earlier.
 ///
 /// Trust anchors get ids of one table, of at most 255 names; what is beyond has none.
 ///

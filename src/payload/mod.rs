@@ -5,7 +5,7 @@
 //! ([`asn`], [`vrp`], [`router_key`], [`aspa`]), what a source says of them ([`rows`]), what
 //! several sources amount to ([`merge`]), what an update takes away ([`census`]), the set that is
 //! served ([`set`]), how two sets differ ([`delta`]) and how one changes piece by piece
-//! ([`edit`]), and what a set says about a route ([`validity`]).
+//! ([`edit`]), and what a set says about a route ([`validity`], [`index`], [`aspa_path`]).
 //!
 //! Nothing here knows a protocol, a file format or a clock. The one thing it shares with the wire
 //! is the order: every value's `Ord` is the order of announcements of 8210bis §11.2, so that a
@@ -13,10 +13,12 @@
 
 pub mod asn;
 pub mod aspa;
+pub mod aspa_path;
 pub mod census;
 mod customers;
 pub mod delta;
 pub mod edit;
+pub mod index;
 pub mod item;
 pub mod kind;
 pub mod merge;
@@ -33,6 +35,7 @@ pub use self::asn::Asn;
 pub use self::aspa::Aspa;
 pub use self::delta::Delta;
 pub use self::edit::Edits;
+pub use self::index::Index;
 pub use self::item::Payload;
 pub use self::kind::{Kind, Kinds};
 pub use self::router_key::RouterKey;

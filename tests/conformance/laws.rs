@@ -5,6 +5,7 @@ mod deltas;
 mod exceptions;
 mod merges;
 mod model;
+mod paths;
 mod rows;
 mod sessions;
 mod validity;

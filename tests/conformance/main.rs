@@ -1,6 +1,6 @@
 //! The protocol as RFC 6810, RFC 8210 and draft-ietf-sidrops-8210bis-27 have it, and the order
-//! of its payload and origin validation with it, and RFC 8416, checked through the public API: no sockets, no
-//! clock but a virtual one.
+//! of its payload and what that says of routes and paths with it, and RFC 8416, checked through
+//! the public API: no sockets, no clock but a virtual one.
 //!
 //! `vectors` runs the files under `tests/data/vectors`, whole and counted. Section numbers in the
 //! names and comments are those of the documents.

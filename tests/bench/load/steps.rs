@@ -5,17 +5,21 @@
 
 use std::error::Error;
 use std::hint::black_box;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use ipnet::IpNet;
 use rutter::json::{Document, Limits, ReadError, Reader};
-use rutter::payload::{DataSet, Delta, Kinds, PayloadSet, RowsBuilder, UnixTime};
+use rutter::payload::census::{census, lost};
+use rutter::payload::merge::{Contribution, agreement, merge};
+use rutter::payload::validity::State;
+use rutter::payload::{Asn, DataSet, Delta, Index, Kinds, PayloadSet, Rows, RowsBuilder, UnixTime};
 use rutter::rtr::Version;
 use rutter::rtr::image::Image;
 
 use crate::json;
-use crate::list::{Aspas, List, Plan};
+use crate::list::{Aspas, List, Mistake, Plan};
 use crate::random::Random;
 use crate::report::median;
 use crate::wire::{Count, Digest, Framer};
@@ -119,6 +123,7 @@ impl Steps {
             || (),
             |()| Image::increment(Version::V1, &delta),
         );
+        several(&rows, &list, self.seed)?;
         look_ups(&set, self.seed);
 
         // Fast and wrong would not count.
@@ -160,12 +165,29 @@ fn step<I, O>(name: &str, input: impl Fn() -> I, run: impl Fn(I) -> O) {
     println!("{name:<40} {time:>10.3} ms");
 }
 
-/// Look-ups of routes of which most are covered.
+/// What several sources that differ a little cost, and the guard.
+fn several(rows: &Rows, list: &List, seed: u64) -> Result<(), Mistake> {
+    let [second, third] = [seed + 1, seed + 2].map(|seed| list.changed(seed, 1_000, 1_000));
+    let (second, third) = (second?.to_builder().finish(), third?.to_builder().finish());
+    let sources = [rows, &second, &third];
+    let sources: Vec<Contribution<'_>> = (0..)
+        .zip(sources)
+        .map(|(place, rows)| Contribution { place, rows })
+        .collect();
+    step("union of three sources", || (), |()| merge(&sources, 1));
+    step("quorum of two of three", || (), |()| merge(&sources, 2));
+    step("agreement of the three", || (), |()| agreement(&sources));
+    step("census of 1,000 + 1,000", || (), |()| census(rows, &second));
+    step("what is lost, listed", || (), |()| lost(rows, &second, 20));
+    Ok(())
+}
+
+/// Look-ups of routes that are covered, and of random ones, of which most are not.
 fn look_ups(set: &PayloadSet, seed: u64) {
     let vrps: Vec<_> = set.vrps().collect();
     let mut random = Random::new(seed);
     let limit = u64::try_from(vrps.len()).unwrap_or(u64::MAX);
-    let routes: Vec<_> = (0..LOOK_UPS)
+    let covered: Vec<(IpNet, Asn)> = (0..LOOK_UPS)
         .filter_map(|_| {
             let vrp = vrps.get(usize::try_from(random.below(limit)).ok()?)?;
             let longer = vrp.prefix().prefix_len().saturating_add(1);
@@ -173,16 +195,46 @@ fn look_ups(set: &PayloadSet, seed: u64) {
             Some((route, vrp.asn()))
         })
         .collect();
+    let anywhere: Vec<(IpNet, Asn)> = covered
+        .iter()
+        .filter_map(|(route, asn)| {
+            let (address, len) = match route {
+                IpNet::V4(_) => (Ipv4Addr::from_bits(random.below_u32(u32::MAX)).into(), 24),
+                IpNet::V6(_) => (Ipv6Addr::from_bits(random.next_wide() >> 2).into(), 48),
+            };
+            Some((IpNet::new(address, len).ok()?, *asn))
+        })
+        .collect();
+    asked("validity of a route, no index", &covered, |route, asn| {
+        set.validity(route, asn).state
+    });
+    step("index of a set", || (), |()| Index::new(set));
+    let index = Index::new(set);
+    asked("validity of a covered route", &covered, |route, asn| {
+        index.validity(route, asn).state
+    });
+    asked("state of a covered route", &covered, |route, asn| {
+        index.state(route, asn)
+    });
+    asked("state of any route", &anywhere, |route, asn| {
+        index.state(route, asn)
+    });
+}
+
+/// Times look-ups in a random order.
+fn asked(name: &str, routes: &[(IpNet, Asn)], ask: impl Fn(IpNet, Option<Asn>) -> State) {
     let started = Instant::now();
-    let mut covering = 0;
-    for (route, asn) in &routes {
-        covering += set.validity(*route, Some(*asn)).covering.len();
-    }
-    black_box(covering);
-    let each = started.elapsed().as_secs_f64() / f64::from(u32::try_from(LOOK_UPS).unwrap_or(1));
+    let states = routes.iter().map(|(route, asn)| ask(*route, Some(*asn)));
+    let covered = states.filter(|state| *state != State::NotFound).count();
+    let seconds = started.elapsed().as_secs_f64();
+    let count = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+    let (each, share) = (
+        seconds / count(routes.len()),
+        count(covered) / count(routes.len()),
+    );
     let (micros, rate) = (each * 1e6, 1.0 / each);
     println!(
-        "{:<40} {micros:>10.3} us, {rate:.0} a second",
-        "validity of a route"
+        "{name:<40} {micros:>10.3} us, {rate:.0} a second, {:.0} % covered",
+        share * 100.0
     );
 }

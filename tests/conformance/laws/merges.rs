@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rutter::payload::merge::{Contribution, Share, agreement, differences, merge};
 use rutter::payload::vrp::Vrp;
-use rutter::payload::{Payload, Rows, UnixTime};
+use rutter::payload::{Attribute, Payload, Rows, RowsBuilder, UnixTime};
 
 use super::Rng;
 use super::model::Record;
@@ -290,5 +290,73 @@ fn differences_are_what_not_all_have() {
         let first = differences(&contributions(&sources), limit);
         assert_eq!(first.total, whole.total);
         assert_eq!(first.listed, whole.listed[..limit.min(whole.total)]);
+    }
+}
+
+/// One VRP that expires then, in a list that also knows other trust anchors.
+fn one(others: &[&str], name: &str, expires: Option<u64>) -> Rows {
+    let mut builder = RowsBuilder::new();
+    for other in others {
+        builder.trust_anchor(other);
+    }
+    let anchor = builder.trust_anchor(name);
+    let vrp = Record::V4((0x0a00_0000, 8, 8, 1));
+    let expires = expires.map(UnixTime::new);
+    vrp.push(&mut builder, Attribute::new(expires, anchor));
+    builder.finish()
+}
+
+#[test]
+fn of_equal_expiries_the_first_contribution_names_the_trust_anchor() {
+    let sources = [
+        one(&[], "a", Some(7)),
+        one(&["a", "x"], "b", Some(7)),
+        one(&["c"], "c", None),
+    ];
+    let named = |order: &[usize], least: usize| {
+        let contributions: Vec<Contribution<'_>> = order
+            .iter()
+            .map(|place| Contribution {
+                place: *place,
+                rows: &sources[*place],
+            })
+            .collect();
+        let merged = merge(&contributions, least);
+        let (_, attribute) = merged.v4().iter().next().unwrap();
+        let name = merged.trust_anchors().name(attribute.trust_anchor());
+        name.unwrap().to_owned()
+    };
+    assert_eq!(named(&[0, 1], 1), "a");
+    assert_eq!(named(&[1, 0], 1), "b");
+    assert_eq!(named(&[0, 1, 2], 1), "c");
+    assert_eq!(named(&[0, 1, 2], 2), "a");
+    assert_eq!(named(&[1, 2, 0], 2), "b");
+    assert_eq!(named(&[0, 1, 2], 3), "b");
+}
+
+#[test]
+fn a_merge_knows_at_most_255_trust_anchors() {
+    let many: Vec<String> = (0..254).map(|number| format!("many {number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let (full, late) = (one(&many, "full", Some(7)), one(&[], "late", Some(8)));
+    let of = |place, rows| Contribution { place, rows };
+    let merged = merge(&[of(0, &full), of(1, &late)], 1);
+    let (_, attribute) = merged.v4().iter().next().unwrap();
+    assert_eq!(attribute.expires(), Some(UnixTime::new(8)));
+    assert_eq!(merged.trust_anchors().name(attribute.trust_anchor()), None);
+    assert_eq!(merged.trust_anchors().names().count(), 255);
+}
+
+#[test]
+fn masks_have_a_bit_for_each_of_fifteen_places() {
+    let rows = one(&[], "a", None);
+    let sources: Vec<Contribution<'_>> = (0..16)
+        .map(|place| Contribution { place, rows: &rows })
+        .collect();
+    for (count, mask) in [(1, 1), (15, 0x7fff), (16, 0x7fff)] {
+        let merged = merge(&sources[..count], 1);
+        let (_, attribute) = merged.v4().iter().next().unwrap();
+        assert_eq!(attribute.sources(), mask);
+        assert!(Arc::ptr_eq(merged.v4().records(), rows.v4().records()));
     }
 }
