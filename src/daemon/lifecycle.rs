@@ -110,6 +110,7 @@ fn start_sources(
             source.clone(),
             place,
             updates.clone(),
+            watch::channel(0).1,
             stopped.clone(),
         ));
     }

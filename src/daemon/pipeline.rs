@@ -11,9 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
 
-use super::source::{Content, Update};
+use super::source::{Content, List, Update};
 use super::store::Store;
-use crate::json::Document;
 use crate::payload::{DataSet, Kind, Rows, UnixTime};
 use crate::rtr::snapshot::{Answer, HistoryLimits, Since, Step, Trigger};
 use crate::rtr::{HistoryName, Snapshot};
@@ -108,17 +107,17 @@ impl Pipeline {
                 source.failing = true;
                 false
             }
-            Ok(Content::Unchanged) => {
+            Ok(Content::Unchanged { .. }) => {
                 if source.failing {
                     info!(source = %name, "source is back, unchanged");
                 }
                 source.failing = false;
                 false
             }
-            Ok(Content::Document(document)) => {
-                tell(name, &document, update.took);
+            Ok(Content::List(list)) => {
+                tell(name, &list, update.took);
                 source.failing = false;
-                let rows = document.rows;
+                let rows = list.rows;
                 source.rows = Some(if several {
                     rows.of_source(update.place)
                 } else {
@@ -271,17 +270,17 @@ fn prepare(new: &Snapshot, old: &Snapshot) {
     }
 }
 
-fn tell(source: &str, document: &Document, took: Duration) {
+fn tell(source: &str, list: &List, took: Duration) {
     info!(
         %source,
-        dialect = %document.dialect,
-        rows = document.listed,
-        skipped = document.skipped.count,
+        dialect = %list.dialect,
+        rows = list.listed,
+        skipped = list.skipped,
         took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "source loaded"
     );
-    if let Some(first) = &document.skipped.first {
-        warn!(%source, skipped = document.skipped.count, %first, "rows skipped");
+    if let Some(first) = &list.first_skipped {
+        warn!(%source, skipped = list.skipped, %first, "rows skipped");
     }
 }
 

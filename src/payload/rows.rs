@@ -135,7 +135,7 @@ impl<T: fmt::Debug> fmt::Debug for Table<T> {
 }
 
 impl<T: Ranked> Table<T> {
-    /// Sorts and joins rows. This is the only place where a table is made. Costs two passes, and
+    /// Sorts and joins rows. This is the only place where a table is sorted. Costs two passes, and
     /// a sort of the few rows that share a rank, in whatever order the rows come.
     pub(super) fn build(mut rows: Vec<(T, Attribute)>) -> Self {
         order(&mut rows);
@@ -222,6 +222,16 @@ fn group<T: Ranked>(rows: &mut [(T, Attribute)]) {
 }
 
 impl<T> Table<T> {
+    /// Records of which nothing more is known. They are in wire order, each once, because they
+    /// come from a set.
+    pub(super) fn plain(records: Arc<Vec<T>>) -> Self {
+        let attributes = Arc::new(vec![Attribute::default(); records.len()]);
+        Self {
+            records,
+            attributes,
+        }
+    }
+
     /// The records, in wire order.
     pub const fn records(&self) -> &Arc<Vec<T>> {
         &self.records

@@ -101,6 +101,20 @@ impl PayloadSet {
     }
 }
 
+impl From<PayloadSet> for Rows {
+    /// The payloads as rows without expiry or trust anchor. They are shared, so this costs as
+    /// much as their attributes: eight octets each.
+    fn from(set: PayloadSet) -> Self {
+        Self {
+            v4: Table::plain(set.v4),
+            v6: Table::plain(set.v6),
+            router_keys: Table::plain(set.router_keys),
+            aspas: Table::plain(set.aspas),
+            trust_anchors: TrustAnchors::default(),
+        }
+    }
+}
+
 /// A set with what is known of its payloads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {

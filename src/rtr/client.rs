@@ -123,6 +123,20 @@ impl ClientSession {
         };
     }
 
+    /// Tells that the owner has ended the connection, for reasons of its own. What the client has
+    /// still expires, and [`output`](Self::output) says so.
+    pub fn abandoned(&mut self) {
+        self.fail(None, Failure::Closed);
+    }
+
+    /// Asks now for what changed, and not when the refresh interval is over. An answer that is
+    /// awaited or under way is not asked for again.
+    pub fn ask_now(&mut self, now: Instant) {
+        if matches!(self.state, State::Idle { .. }) {
+            self.state = State::Idle { until: now };
+        }
+    }
+
     /// Takes octets from the cache.
     pub fn receive(&mut self, now: Instant, octets: &[u8]) {
         self.heard = now;

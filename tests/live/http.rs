@@ -137,7 +137,13 @@ impl Parts {
         let names = [source.name.clone()];
         let pipeline = Pipeline::new(names, HistoryLimits::default(), Arc::clone(&store));
         let mut tasks = JoinSet::new();
-        tasks.spawn(source::run(source, 0, updates, stopped.clone()));
+        tasks.spawn(source::run(
+            source,
+            0,
+            updates,
+            watch::channel(0).1,
+            stopped.clone(),
+        ));
         tasks.spawn(pipeline.run(inbox, stopped.clone()));
         tasks.spawn(listener::run(
             socket,

@@ -10,6 +10,10 @@
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
+mod chain;
+#[cfg(test)]
 mod http;
 mod https;
 #[cfg(test)]
@@ -18,6 +22,8 @@ mod limits;
 mod octets;
 #[cfg(test)]
 mod peers;
+#[cfg(test)]
+mod reading;
 #[cfg(test)]
 mod real;
 #[cfg(test)]

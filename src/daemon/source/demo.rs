@@ -3,16 +3,23 @@
 use std::time::Duration;
 
 use super::error::SourceError;
-use super::{Closed, Content, Outlet};
+use super::list::List;
+use super::{Closed, Content, Occasion, Outlet, Requests, unix_now};
 use crate::json::{Document, Limits, ReadError, decompress};
 
 /// Delivers the sample and then waits to be stopped.
-pub(super) async fn deliver(outlet: &Outlet) -> Result<(), Closed> {
+pub(super) async fn deliver(outlet: &Outlet, mut requests: Requests) -> Result<(), Closed> {
     let result = document()
-        .map(|document| Content::Document(Box::new(document)))
+        .map(|document| Content::List(Box::new(List::of_document(document, unix_now()))))
         .map_err(|error| SourceError::Document { error });
-    outlet.send(result, Duration::ZERO).await?;
-    std::future::pending().await
+    outlet
+        .send(Occasion::Schedule, result, Duration::ZERO)
+        .await?;
+    loop {
+        let asked = requests.next().await;
+        let result = Ok(Content::Unchanged { arrived: None });
+        outlet.send(asked, result, Duration::ZERO).await?;
+    }
 }
 
 /// Real payloads of a few moments in the past, see the notice beside the file. They are for

@@ -6,9 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::intake::Failure;
-use crate::json;
-use crate::net::Url;
+use super::intake;
+use crate::client::FetchError;
+use crate::json::ReadError;
+use crate::json::error::Form;
+use crate::net::{HostPort, Url};
+use crate::payload::UnixTime;
+use crate::rtr::client::Failure;
 
 /// Why an attempt to read a source came to nothing.
 ///
@@ -28,6 +32,36 @@ pub enum SourceError {
         /// The path.
         path: PathBuf,
     },
+    /// There is no document in the folder.
+    NoDocuments {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There are too many documents in the folder.
+    TooManyDocuments {
+        /// The folder.
+        path: PathBuf,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// One of the documents in a folder is bad, and so all of them.
+    InFolder {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: Box<Self>,
+    },
+    /// Standard input was read to its end and cannot be read again.
+    ReadOnce,
+    /// Our side: a file that a request needs cannot be used.
+    Secret {
+        /// What should be in it.
+        what: Box<str>,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: Cause,
+    },
     /// Our side: there can be no HTTP client, for want of trusted certificates or a bad proxy.
     Client {
         /// What the client says.
@@ -39,6 +73,22 @@ pub enum SourceError {
         url: Url,
         /// What the client says.
         error: Cause,
+    },
+    /// The certificate of one side is not accepted by the other.
+    Certificate {
+        /// What was asked for.
+        url: Url,
+        /// Who refuses.
+        by: RefusedBy,
+        /// What the client says.
+        error: Cause,
+    },
+    /// The server sends us somewhere else, and we do not go there.
+    Redirect {
+        /// What was asked for.
+        url: Url,
+        /// Why not.
+        reason: RedirectError,
     },
     /// The server, or the way there, was too slow.
     Timeout {
@@ -71,7 +121,46 @@ pub enum SourceError {
     /// The octets arrived and are no document.
     Document {
         /// What is wrong with them, and where.
-        error: json::ReadError,
+        error: ReadError,
+    },
+    /// The document says that it was made in the future.
+    FromFuture {
+        /// When it says that it was made.
+        stated: UnixTime,
+        /// When it was read.
+        now: UnixTime,
+    },
+    /// The document is too old, and what was delivered before it is better.
+    Stale {
+        /// When it was made, as it says, or else when it arrived.
+        stated: UnixTime,
+        /// How old it may be.
+        max_age: Duration,
+    },
+    /// The document says that it counts no more, and what was delivered before it is better.
+    NotValid {
+        /// Until when it counted.
+        valid: UnixTime,
+    },
+    /// There is no connection to the cache, or no complete answer on it.
+    Cache {
+        /// The cache.
+        at: HostPort,
+        /// Why.
+        error: FetchError,
+    },
+    /// The cache has no data (error 2).
+    NoData {
+        /// The cache.
+        at: HostPort,
+    },
+    /// The cache has been away for longer than its data may be used. Unlike any other error this
+    /// one takes back what was delivered (RFC 8210 §6).
+    Expired {
+        /// The cache.
+        at: HostPort,
+        /// Its expire interval.
+        expire: Duration,
     },
     /// Our fault: the reader ended without a word.
     Reader,
@@ -89,17 +178,105 @@ pub enum Phase {
     Total,
 }
 
+/// Who does not accept a certificate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefusedBy {
+    /// We do not accept that of the server.
+    Us,
+    /// The server does not accept ours, or wants one.
+    Server,
+}
+
+/// Why a redirection is not followed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RedirectError {
+    /// There were so many before it.
+    TooMany {
+        /// How many there may be.
+        limit: usize,
+    },
+    /// It leaves TLS.
+    Insecure,
+    /// It does not say where, or to something that is no web address.
+    Nowhere,
+}
+
+impl fmt::Display for RedirectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany { limit } => write!(f, "more than {limit} in a row"),
+            Self::Insecure => f.write_str("it leads from https to http"),
+            Self::Nowhere => f.write_str("it leads to no web address"),
+        }
+    }
+}
+
 impl SourceError {
+    /// A short word for the kind of trouble, for metrics and for programs; it stays the same
+    /// when the text changes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::File { .. } | Self::NotAFile { .. } => "file",
+            Self::NoDocuments { .. } | Self::TooManyDocuments { .. } => "folder",
+            Self::InFolder { error, .. } => error.kind(),
+            Self::ReadOnce => "read_once",
+            Self::Secret { .. } => "secret",
+            Self::Client { .. } => "client",
+            Self::Connect { .. } => "unreachable",
+            Self::Certificate { .. } => "certificate",
+            Self::Redirect { .. } => "redirect",
+            Self::Timeout { .. } => "timeout",
+            Self::Status { .. } => "status",
+            Self::Transfer { .. } => "cut_short",
+            Self::TooLarge { .. } => "too_large",
+            Self::Document { error } => document_kind(error),
+            Self::FromFuture { .. } => "future",
+            Self::Stale { .. } | Self::NotValid { .. } => "stale",
+            Self::Cache { error, .. } => match error {
+                FetchError::Dial(_) => "unreachable",
+                FetchError::TimedOut(_) => "timeout",
+                FetchError::Transport(_) => "cut_short",
+                FetchError::NoData => "no_data",
+                FetchError::Failed(failure) => failure_kind(failure),
+            },
+            Self::NoData { .. } => "no_data",
+            Self::Expired { .. } => "expired",
+            Self::Reader => "internal",
+        }
+    }
+
     /// What a failure to read means when the octets come from a file.
-    pub(super) fn of_file(failure: Failure, path: &Path) -> Self {
+    pub(super) fn of_file(failure: intake::Failure, path: &Path) -> Self {
         match failure {
-            Failure::Input(error) => Self::File {
+            intake::Failure::Input(error) => Self::File {
                 path: path.into(),
                 error,
             },
-            Failure::TooLarge { limit } => Self::TooLarge { limit },
-            Failure::Document(error) => Self::Document { error },
+            intake::Failure::TooLarge { limit } => Self::TooLarge { limit },
+            intake::Failure::Document(error) => Self::Document { error },
         }
+    }
+}
+
+fn document_kind(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::CutShort { .. } => "cut_short",
+        ReadError::TooLarge { .. } | ReadError::TooManyRows { .. } => "too_large",
+        ReadError::Unreadable {
+            looks_like: Form::Markup,
+        } => "html",
+        // A decompressor that runs out of octets in the middle.
+        ReadError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => "cut_short",
+        _ => "document",
+    }
+}
+
+fn failure_kind(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Closed => "cut_short",
+        Failure::Silent => "timeout",
+        Failure::TooLarge { .. } => "too_large",
+        Failure::Protocol(_) | Failure::Report(_) | Failure::NoCommonVersion { .. } => "protocol",
     }
 }
 
@@ -108,8 +285,24 @@ impl fmt::Display for SourceError {
         match self {
             Self::File { path, .. } => write!(f, "cannot read {}", path.display()),
             Self::NotAFile { path } => write!(f, "{} is not a regular file", path.display()),
+            Self::NoDocuments { path } => write!(f, "no documents in {}", path.display()),
+            Self::TooManyDocuments { path, limit } => {
+                write!(f, "more than {limit} documents in {}", path.display())
+            }
+            Self::InFolder { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::ReadOnce => f.write_str("standard input can be read only once"),
+            Self::Secret { what, path, .. } => {
+                write!(f, "cannot use {} as {what}", path.display())
+            }
             Self::Client { .. } => f.write_str("cannot set up an http client"),
             Self::Connect { url, .. } => write!(f, "no answer from {url}"),
+            Self::Certificate { url, by, .. } => match by {
+                RefusedBy::Us => write!(f, "the certificate of {url} is not accepted"),
+                RefusedBy::Server => write!(f, "{url} does not accept our certificate"),
+            },
+            Self::Redirect { url, reason } => {
+                write!(f, "a redirection of {url} is not followed: {reason}")
+            }
             Self::Timeout { url, phase, limit } => {
                 let what = match phase {
                     Phase::Connect => "no connection to",
@@ -121,6 +314,27 @@ impl fmt::Display for SourceError {
             Self::Transfer { url, .. } => write!(f, "the answer from {url} broke off"),
             Self::TooLarge { limit } => write!(f, "more than {limit} octets"),
             Self::Document { .. } => f.write_str("the document is refused"),
+            Self::FromFuture { stated, now } => {
+                write!(
+                    f,
+                    "the document is from the future: made {stated}, now {now}"
+                )
+            }
+            Self::Stale { stated, max_age } => write!(
+                f,
+                "the document is stale: made {stated}, no older than {} s expected",
+                max_age.as_secs()
+            ),
+            Self::NotValid { valid } => {
+                write!(f, "the document is stale: it was valid until {valid}")
+            }
+            Self::Cache { at, .. } => write!(f, "no complete answer from {at}"),
+            Self::NoData { at } => write!(f, "{at} has no data yet (error 2)"),
+            Self::Expired { at, expire } => write!(
+                f,
+                "the data of {at} expired: no End of Data within {} s",
+                expire.as_secs()
+            ),
             Self::Reader => f.write_str("the reader ended unexpectedly"),
         }
     }
@@ -130,15 +344,15 @@ impl Error for SourceError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::File { error, .. } => Some(error),
-            Self::Client { error } | Self::Connect { error, .. } | Self::Transfer { error, .. } => {
-                Some(&**error)
-            }
+            Self::Secret { error, .. }
+            | Self::Client { error }
+            | Self::Connect { error, .. }
+            | Self::Certificate { error, .. }
+            | Self::Transfer { error, .. } => Some(&**error),
             Self::Document { error } => Some(error),
-            Self::NotAFile { .. }
-            | Self::Timeout { .. }
-            | Self::Status { .. }
-            | Self::TooLarge { .. }
-            | Self::Reader => None,
+            Self::InFolder { error, .. } => error.source(),
+            Self::Cache { error, .. } => Some(error),
+            _ => None,
         }
     }
 }

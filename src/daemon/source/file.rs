@@ -1,9 +1,6 @@
-//! Documents in files.
+//! Documents in files and folders.
 
-use std::fs::{self, File, Metadata};
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
@@ -11,29 +8,51 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
 use super::error::SourceError;
-use super::intake::{self, Lease, LeaseHolder};
+use super::intake::Lease;
+use super::judge::{self, Claim};
+use super::look::{Finding, Look, Seen};
 use super::watcher::Watcher;
-use super::{Closed, Content, Outlet, limits};
+use super::{Closed, Content, Occasion, Outlet, Requests, limits};
 use crate::config::Source;
-use crate::json::{Document, Limits};
 
-/// Delivers a file as often as it changes.
-pub(super) async fn deliver(source: &Source, path: &Path, outlet: &Outlet) -> Result<(), Closed> {
+/// Delivers a file or a folder as often as it changes.
+pub(super) async fn deliver(
+    source: &Source,
+    path: &Path,
+    outlet: &Outlet,
+    mut requests: Requests,
+) -> Result<(), Closed> {
     let mut watcher = Watcher::new(path);
     let mut known = Known::default();
     let mut occasion = Occasion::Schedule;
     let mut watched = Watched::Yet;
     loop {
-        if occasion == Occasion::Schedule {
+        if occasion != Occasion::Event {
             // Before the look, so that no change falls between the two.
             (watcher, watched) = renew(watcher, watched, source, path).await;
         }
         let started = Instant::now();
-        let finding = look(path, &known, &limits(source)).await;
-        if let Some(result) = known.learn(finding, occasion) {
-            outlet.send(result, started.elapsed()).await?;
-        }
-        occasion = wait(&mut watcher, source.refresh, known.retry()).await;
+        let finding = look(source, path, known.seen_for(occasion)).await;
+        let said = match known.learn(finding, occasion) {
+            Some(result) => {
+                let took = started.elapsed();
+                outlet.send(occasion, result, took).await?;
+                None
+            }
+            None => Some(occasion),
+        };
+        let retry = known.retry();
+        let next = tokio::select! {
+            next = wait(&mut watcher, source.refresh, retry) => next,
+            asked = requests.next() => asked,
+        };
+        occasion = match (said, next) {
+            // Whoever asked is still to be answered.
+            (Some(Occasion::Asked(number)), Occasion::Schedule | Occasion::Event) => {
+                Occasion::Asked(number)
+            }
+            (_, next) => next,
+        };
     }
 }
 
@@ -45,15 +64,6 @@ const TORN_WAIT: Duration = Duration::from_millis(300);
 
 /// The least time between two looks, however much happens in the folder.
 const SPACING: Duration = Duration::from_millis(50);
-
-/// Why there is a look.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Occasion {
-    /// It was time.
-    Schedule,
-    /// The system says that something happened.
-    Event,
-}
 
 async fn wait(watcher: &mut Watcher, refresh: Duration, retry: Option<Duration>) -> Occasion {
     let looked = Instant::now();
@@ -107,61 +117,29 @@ async fn renew(
     }
 }
 
-/// What tells a file from what it was before.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    seconds: i64,
-    nanoseconds: i64,
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            seconds: metadata.mtime(),
-            nanoseconds: metadata.mtime_nsec(),
-        }
-    }
-}
-
-/// What looks at the file have shown so far.
+/// What looks have shown so far.
 #[derive(Clone, Debug, Default)]
 struct Known {
-    /// The file that was delivered last.
-    delivered: Option<Stamp>,
-    /// The file that was refused, if the last one was.
-    refused: Option<Stamp>,
+    seen: Seen,
     /// Whether the last thing said was an error.
     failing: bool,
     /// Looks in a row that found the file half-written.
     torn: u32,
 }
 
-/// What a look at the file shows.
-enum Finding {
-    /// The file that was delivered.
-    Delivered,
-    /// The file that was refused.
-    Refused,
-    /// Another file, and its document.
-    Document(Stamp, Box<Document>),
-    /// Another file, and why it is refused.
-    Bad(Stamp, SourceError),
-    /// Another file that is no document, and was written to while it was read.
-    Torn(SourceError),
-    /// No file.
-    Nothing(SourceError),
-}
-
 impl Known {
     /// When to look again whatever happens, `None` when it is enough to wait for an event.
     fn retry(&self) -> Option<Duration> {
         (self.torn > 0).then_some(TORN_WAIT)
+    }
+
+    /// What the next look need not find again. Whoever asks hears again what is wrong.
+    fn seen_for(&self, occasion: Occasion) -> Seen {
+        let mut seen = self.seen.clone();
+        if matches!(occasion, Occasion::Asked(_)) {
+            seen.refused = None;
+        }
+        seen
     }
 
     /// Remembers a finding. Gives what is to be said of it.
@@ -173,17 +151,17 @@ impl Known {
         let was_failing = self.failing;
         let was_torn = std::mem::take(&mut self.torn);
         match finding {
-            Finding::Document(stamp, document) => {
-                *self = Self {
-                    delivered: Some(stamp),
-                    ..Self::default()
-                };
-                Some(Ok(Content::Document(document)))
+            Finding::List(stamp, list) => {
+                *self = Self::default();
+                self.seen.claim = Some(Claim::from(&*list));
+                self.seen.delivered = Some(stamp);
+                Some(Ok(Content::List(list)))
             }
             Finding::Delivered => {
-                self.refused = None;
+                self.seen.refused = None;
                 self.failing = false;
-                (was_failing || occasion == Occasion::Schedule).then_some(Ok(Content::Unchanged))
+                (was_failing || occasion != Occasion::Event)
+                    .then_some(Ok(Content::Unchanged { arrived: None }))
             }
             Finding::Refused => None,
             Finding::Torn(_) if was_torn < TORN_IN_A_ROW => {
@@ -191,7 +169,8 @@ impl Known {
                 None
             }
             Finding::Bad(stamp, error) => {
-                self.refused = Some(stamp);
+                self.seen.refused = Some(stamp);
+                self.seen.again = judge::again(&error);
                 self.failing = true;
                 Some(Err(error))
             }
@@ -201,84 +180,23 @@ impl Known {
             }
             Finding::Nothing(error) => {
                 self.failing = true;
-                (!was_failing || occasion == Occasion::Schedule).then_some(Err(error))
+                (!was_failing || occasion != Occasion::Event).then_some(Err(error))
             }
         }
     }
 }
 
-async fn look(path: &Path, known: &Known, limits: &Limits) -> Finding {
+async fn look(source: &Source, path: &Path, seen: Seen) -> Finding {
     let lease = Lease::default();
-    let job = Job {
+    let look = Look {
         path: path.into(),
-        known: known.clone(),
-        limits: *limits,
+        seen,
+        limits: limits(source),
+        max_age: source.max_age,
         lease: lease.holder(),
     };
-    let finding = spawn_blocking(move || job.look()).await;
+    let finding = spawn_blocking(move || look.look()).await;
     finding.unwrap_or(Finding::Nothing(SourceError::Reader))
-}
-
-/// A look, with all it needs on another thread.
-struct Job {
-    path: PathBuf,
-    known: Known,
-    limits: Limits,
-    lease: LeaseHolder,
-}
-
-impl Job {
-    fn look(self) -> Finding {
-        // A pipe would block when it is opened.
-        match fs::metadata(&self.path) {
-            Ok(metadata) if !metadata.is_file() => {
-                return Finding::Nothing(SourceError::NotAFile { path: self.path });
-            }
-            Ok(metadata) => {
-                if let Some(finding) = self.seen_before(Stamp::from(&metadata)) {
-                    return finding;
-                }
-            }
-            Err(error) => return self.nothing(error),
-        }
-        match self.read() {
-            Ok(finding) => finding,
-            Err(error) => self.nothing(error),
-        }
-    }
-
-    fn seen_before(&self, stamp: Stamp) -> Option<Finding> {
-        if self.known.delivered == Some(stamp) {
-            Some(Finding::Delivered)
-        } else if self.known.refused == Some(stamp) {
-            Some(Finding::Refused)
-        } else {
-            None
-        }
-    }
-
-    /// The file may be another one since the look at its name, so the stamp is that of what was
-    /// opened, from before it was read.
-    fn read(&self) -> io::Result<Finding> {
-        let file = File::open(&self.path)?;
-        let stamp = Stamp::from(&file.metadata()?);
-        let result = intake::read(&file, &self.limits, &self.lease);
-        let error = match result {
-            Ok(document) => return Ok(Finding::Document(stamp, Box::new(document))),
-            Err(intake::Failure::Input(error)) => return Err(error),
-            Err(failure) => SourceError::of_file(failure, &self.path),
-        };
-        if Stamp::from(&file.metadata()?) == stamp {
-            Ok(Finding::Bad(stamp, error))
-        } else {
-            Ok(Finding::Torn(error))
-        }
-    }
-
-    fn nothing(self, error: io::Error) -> Finding {
-        let path = self.path;
-        Finding::Nothing(SourceError::File { path, error })
-    }
 }
 
 #[cfg(test)]

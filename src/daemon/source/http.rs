@@ -1,46 +1,41 @@
 //! Documents on the web.
 
-use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED,
-};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
-use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::{Instant, sleep, timeout};
-
-use super::error::{Phase, SourceError};
-use super::intake::{self, Failure, Feeder, Lease};
+use super::error::SourceError;
+use super::intake::{self, Lease};
+use super::judge::Claim;
+use super::list::List;
 use super::pace::Pace;
-use super::{Closed, Content, Outlet, limits};
-use crate::config::{Proxy, Source};
-use crate::json::Document;
+use super::web::{Fetcher, Place};
+use super::{Closed, Content, Occasion, Outlet, Requests, limits, unix_now};
+use crate::config::Source;
 use crate::net::Url;
 
 /// Delivers what a URL has as often as it changes.
-pub(super) async fn deliver(source: &Source, url: &Url, outlet: &Outlet) -> Result<(), Closed> {
+pub(super) async fn deliver(
+    source: &Source,
+    url: &Url,
+    outlet: &Outlet,
+    mut requests: Requests,
+) -> Result<(), Closed> {
     let mut pace = Pace::new(source.refresh);
-    let mut fetcher = Fetcher {
-        source,
-        url,
-        client: None,
-        validators: HeaderMap::new(),
-    };
+    let mut visitor = Visitor::new(source, url);
+    let mut occasion = Occasion::Schedule;
     loop {
         let started = Instant::now();
-        let result = fetcher.fetch_in_time().await;
+        let result = visitor.visit().await;
         let wait = match result {
             Ok(_) => pace.succeeded(),
             Err(_) => pace.failed(),
         };
-        outlet.send(result, started.elapsed()).await?;
-        sleep(wait).await;
+        outlet.send(occasion, result, started.elapsed()).await?;
+        occasion = tokio::select! {
+            () = sleep(wait) => Occasion::Schedule,
+            asked = requests.next() => asked,
+        };
     }
 }
-
-/// What we call ourselves.
-const USER_AGENT: &str = concat!("rutter/", env!("CARGO_PKG_VERSION"));
 
 /// JSON rather than CSV, which has no metadata, and anything else rather than an error.
 const ACCEPTED: &str = "application/json, text/csv;q=0.5, */*;q=0.1";
@@ -48,173 +43,73 @@ const ACCEPTED: &str = "application/json, text/csv;q=0.5, */*;q=0.1";
 /// What [`decompress`](crate::json::decompress) finds out by itself and servers are likely to have.
 const ENCODINGS: &str = "gzip, zstd";
 
-/// Asks for one URL, and remembers what it got.
-struct Fetcher<'s> {
+/// Asks for a document, and remembers how old it was.
+struct Visitor<'s> {
     source: &'s Source,
-    url: &'s Url,
-    /// Made on first use and again after it could not be made.
-    client: Option<Client>,
-    /// Headers that make a request depend on the last document that was accepted.
-    validators: HeaderMap,
+    fetcher: Fetcher,
+    /// What was delivered last.
+    delivered: Option<Claim>,
+    /// What the server has, if it was refused for its age.
+    refused: Option<Claim>,
 }
 
-impl Fetcher<'_> {
-    async fn fetch_in_time(&mut self) -> Result<Content, SourceError> {
-        let client = self.client().await?;
-        let limit = self.source.timeout;
-        let url = self.url;
-        let fetched = timeout(limit, self.fetch(&client)).await;
-        fetched.unwrap_or_else(|_| Err(timed_out(url, Phase::Total, limit)))
-    }
-
-    async fn fetch(&mut self, client: &Client) -> Result<Content, SourceError> {
-        let request = client.get(self.url.with_credentials());
-        let response = self.ask(request).await?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_MODIFIED if !self.validators.is_empty() => {
-                return Ok(Content::Unchanged);
-            }
-            status => {
-                return Err(SourceError::Status {
-                    url: self.url.clone(),
-                    status: status.as_u16(),
-                });
-            }
-        }
-        let validators = validators(response.headers());
-        let document = self.read(response).await?;
-        // Only now: a broken answer shall be asked for again.
-        self.validators = validators;
-        Ok(Content::Document(Box::new(document)))
-    }
-
-    /// It reads the certificates of the system, which takes a while.
-    async fn client(&mut self) -> Result<Client, SourceError> {
-        if let Some(client) = &self.client {
-            return Ok(client.clone());
-        }
-        let source = self.source.clone();
-        let url = self.url.clone();
-        let made = spawn_blocking(move || client(&source, &url)).await;
-        let client = made.map_err(|_| SourceError::Reader)??;
-        Ok(self.client.insert(client).clone())
-    }
-
-    async fn ask(&self, request: RequestBuilder) -> Result<Response, SourceError> {
-        let request = request
-            .header(ACCEPT, ACCEPTED)
-            .header(ACCEPT_ENCODING, ENCODINGS)
-            .headers(self.validators.clone());
-        request.send().await.map_err(|error| {
-            if error.is_connect() && error.is_timeout() {
-                return timed_out(self.url, Phase::Connect, self.source.connect_timeout);
-            }
-            SourceError::Connect {
-                url: self.url.clone(),
-                error: error.without_url().into(),
-            }
-        })
-    }
-
-    /// Reads a document while it arrives.
-    async fn read(&self, response: Response) -> Result<Document, SourceError> {
-        let limits = limits(self.source);
-        let too_large = SourceError::TooLarge {
-            limit: limits.octets,
+impl<'s> Visitor<'s> {
+    fn new(source: &'s Source, url: &Url) -> Self {
+        let place = Place {
+            url: url.clone(),
+            web: source.web.clone(),
+            timeout: source.timeout,
+            connect_timeout: source.connect_timeout,
+            max_octets: source.max_octets,
+            accept: ACCEPTED,
+            encodings: ENCODINGS,
         };
-        if response.content_length() > Some(limits.octets) {
-            return Err(too_large);
+        Self {
+            source,
+            fetcher: Fetcher::new(place),
+            delivered: None,
+            refused: None,
         }
+    }
+
+    async fn visit(&mut self) -> Result<Content, SourceError> {
+        match self.fetch().await? {
+            Some(list) => self.judged(list),
+            None => match self.refused {
+                None => Ok(Content::Unchanged { arrived: None }),
+                // It is still there; perhaps its time has come.
+                Some(claim) => {
+                    self.judge(claim)?;
+                    self.fetcher.forget();
+                    match self.fetch().await? {
+                        Some(list) => self.judged(list),
+                        None => Ok(Content::Unchanged { arrived: None }),
+                    }
+                }
+            },
+        }
+    }
+
+    /// The list that the server has, `None` when it is the last one.
+    async fn fetch(&mut self) -> Result<Option<List>, SourceError> {
+        let limits = limits(self.source);
         let lease = Lease::default();
         let holder = lease.holder();
-        let (feeder, bridge) = intake::bridge();
-        let reader = spawn_blocking(move || intake::read(bridge, &limits, &holder));
-        // Whatever the transfer says comes before what the reader makes of a part.
-        self.transfer(response, feeder).await?;
-        outcome(reader.await)
+        let read = move |bridge| intake::read(bridge, &limits, &holder);
+        let answer = self.fetcher.fetch(read).await?;
+        Ok(answer.map(|answer| List::of_document(answer.content, answer.arrived)))
     }
 
-    async fn transfer(&self, mut response: Response, feeder: Feeder) -> Result<(), SourceError> {
-        loop {
-            let chunk = response.chunk().await;
-            let chunk = chunk.map_err(|error| SourceError::Transfer {
-                url: self.url.clone(),
-                error: error.without_url().into(),
-            })?;
-            let Some(octets) = chunk else { break };
-            if feeder.send(octets).await.is_err() {
-                // The reader has made up its mind.
-                return Ok(());
-            }
-        }
-        let _ = feeder.end().await;
-        Ok(())
+    fn judged(&mut self, list: List) -> Result<Content, SourceError> {
+        let claim = Claim::from(&list);
+        self.refused = Some(claim);
+        self.judge(claim)?;
+        self.refused = None;
+        self.delivered = Some(claim);
+        Ok(Content::List(Box::new(list)))
     }
-}
 
-fn outcome(joined: Result<Result<Document, Failure>, JoinError>) -> Result<Document, SourceError> {
-    match joined {
-        Ok(Ok(document)) => Ok(document),
-        Ok(Err(Failure::Document(error))) => Err(SourceError::Document { error }),
-        Ok(Err(Failure::TooLarge { limit })) => Err(SourceError::TooLarge { limit }),
-        // The bridge has no errors of its own while we are here.
-        Ok(Err(Failure::Input(_))) | Err(_) => Err(SourceError::Reader),
+    fn judge(&self, claim: Claim) -> Result<(), SourceError> {
+        claim.judge(self.delivered.as_ref(), self.source.max_age, unix_now())
     }
-}
-
-fn timed_out(url: &Url, phase: Phase, limit: Duration) -> SourceError {
-    SourceError::Timeout {
-        url: url.clone(),
-        phase,
-        limit,
-    }
-}
-
-/// The conditions under which an answer is worth sending, from an answer.
-fn validators(answer: &HeaderMap) -> HeaderMap {
-    let pairs: [(HeaderName, HeaderName); 2] =
-        [(ETAG, IF_NONE_MATCH), (LAST_MODIFIED, IF_MODIFIED_SINCE)];
-    let conditions = pairs.into_iter().filter_map(|(tag, condition)| {
-        let value: &HeaderValue = answer.get(tag)?;
-        Some((condition, value.clone()))
-    });
-    conditions.collect()
-}
-
-fn client(source: &Source, url: &Url) -> Result<Client, SourceError> {
-    install_provider();
-    let secure = url.is_secure();
-    let built = builder(source).and_then(|builder| builder.https_only(secure).build());
-    let built = match built {
-        // A machine without certificates, as small containers are, can do without TLS.
-        Err(_) if !secure => builder(source).and_then(|builder| builder.tls_certs_only([]).build()),
-        built => built,
-    };
-    built.map_err(|error| SourceError::Client {
-        error: error.into(),
-    })
-}
-
-fn builder(source: &Source) -> Result<ClientBuilder, reqwest::Error> {
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(source.connect_timeout)
-        .referer(false)
-        // The next request is minutes away; servers need not keep a connection for us until then.
-        .pool_max_idle_per_host(0);
-    match &source.web.proxy {
-        Proxy::Environment => Ok(builder),
-        Proxy::Direct => Ok(builder.no_proxy()),
-        Proxy::Through(proxy) => {
-            let proxy = reqwest::Proxy::all(proxy.with_credentials())?;
-            Ok(builder.proxy(proxy))
-        }
-    }
-}
-
-/// The HTTP client has no cryptography of its own and takes that of the process. Whoever was
-/// first with that has the same: there is only ring in this program.
-fn install_provider() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,31 +1,41 @@
-//! A task per source that delivers documents.
+//! A task per source that delivers lists.
 //!
 //! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
-//! this order: this file, [`error`], then `file` and `http` for the two kinds of sources,
-//! `intake` for how octets get to a reader that blocks, and `pace` for when to try again.
+//! this order: this file, [`list`] and [`error`], then `file` with `look` and `folder`, `http` with `web`, and
+//! `cache` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
+//! how octets get to a reader that blocks, and `pace` for when to try again.
 //!
-//! Nothing here knows what becomes of a document, merges, or judges its age; and nothing is
-//! logged that an update says: whoever drops an error logs it.
+//! Nothing here knows what becomes of a list or merges; and nothing is logged that an update
+//! says: whoever drops an error logs it.
 
 pub mod error;
+pub mod list;
 
+mod cache;
 mod demo;
 mod file;
+mod folder;
 mod http;
 mod intake;
+mod judge;
+mod look;
 mod pace;
 mod stdin;
 mod watcher;
+mod web;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Origin, Source};
 use crate::json;
 use crate::net::Endpoint;
+use crate::payload::UnixTime;
 
 pub use self::error::SourceError;
+pub use self::list::List;
+pub use self::web::WebText;
 
 /// What a document of this source may cost. `octets` holds twice: as they come, and when
 /// decompressed.
@@ -42,54 +52,85 @@ fn limits(source: &Source) -> json::Limits {
 pub struct Update {
     /// The place of the source, as [`run`] was told.
     pub place: usize,
-    /// What there is, or why there is nothing. An error takes back nothing that was delivered.
+    /// Why there was an attempt.
+    pub occasion: Occasion,
+    /// What there is, or why there is nothing. An error takes back nothing that was delivered,
+    /// with one exception: [`SourceError::Expired`].
     pub result: Result<Content, SourceError>,
     /// How long the attempt took.
     pub took: Duration,
 }
 
+/// Why there was an attempt to read a source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Occasion {
+    /// It was time.
+    Schedule,
+    /// Something happened: the system told of a change, or a cache said something by itself.
+    Event,
+    /// Somebody asked for it. The attempt began after this request was made, so it answers all
+    /// requests up to and including this one; for a cache, an answer that was under way already
+    /// counts.
+    Asked(u64),
+}
+
 /// What a source has.
 #[derive(Debug)]
 pub enum Content {
-    /// A document that was not delivered yet.
-    Document(Box<json::Document>),
+    /// A list that was not delivered yet.
+    List(Box<List>),
     /// What was delivered last is still what the source has: after a scheduled look or request,
-    /// or after an error.
-    Unchanged,
+    /// after an error, or because somebody asked.
+    Unchanged {
+        /// When that was said, if it makes the list young again: every End of Data of a cache is
+        /// an arrival. `None` for files and URLs, where only a new document is.
+        arrived: Option<UnixTime>,
+    },
 }
 
 /// Reads a source until told to stop, and sends what comes of it, beginning at once.
 ///
-/// The channel is the caller's, and bounded. When it is full this waits and reads nothing
-/// meanwhile, so a busy pipeline delays its sources and never queues documents. It ends when
-/// `stop` becomes true or its sender is gone, whatever it is doing, or when the receiver of
-/// updates is gone. A fetch that is cut off leaves nothing behind.
+/// `requests` has the number of the last request to look now, 0 for none: each time it changes
+/// the source looks, fetches or asks at once, and answers with an update of
+/// [`Occasion::Asked`], whatever comes of it. Several requests that come while a source is busy
+/// become one. It is not waited for when it is gone.
+///
+/// The channel of updates is the caller's, and bounded. When it is full this waits and reads
+/// nothing meanwhile, requests included, so a busy pipeline delays its sources and never queues
+/// documents. It ends when `stop` becomes true or its sender is gone, whatever it is doing, or
+/// when the receiver of updates is gone. A fetch that is cut off leaves nothing behind.
 pub async fn run(
     source: Source,
     place: usize,
     updates: mpsc::Sender<Update>,
+    requests: watch::Receiver<u64>,
     mut stop: watch::Receiver<bool>,
 ) {
     let outlet = Outlet { place, updates };
+    let requests = Requests(requests);
     tokio::select! {
         biased;
         // An error means that nobody is left who could tell us to stop.
         _ = stop.wait_for(|stop| *stop) => {}
-        Err(Closed) = deliver(&source, &outlet) => {}
+        Err(Closed) = deliver(&source, &outlet, requests) => {}
     }
 }
 
-async fn deliver(source: &Source, outlet: &Outlet) -> Result<(), Closed> {
+async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result<(), Closed> {
     let Origin::At(endpoint) = &source.origin else {
-        return demo::deliver(outlet).await;
+        return demo::deliver(outlet, requests).await;
     };
     match endpoint {
-        Endpoint::File(path) => file::deliver(source, path, outlet).await,
-        Endpoint::Stdin => stdin::deliver(source, outlet).await,
-        Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet)).await,
+        Endpoint::File(path) => file::deliver(source, path, outlet, requests).await,
+        Endpoint::Stdin => stdin::deliver(source, outlet, requests).await,
+        Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet, requests)).await,
+        Endpoint::Tcp(at) => Box::pin(cache::deliver(source, at, outlet, requests)).await,
         // The configuration lets none of these through yet.
-        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
-            outlet.send(Err(SourceError::Reader), Duration::ZERO).await
+        Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
+            let result = Err(SourceError::Reader);
+            outlet
+                .send(Occasion::Schedule, result, Duration::ZERO)
+                .await
         }
     }
 }
@@ -108,17 +149,47 @@ impl Outlet {
     /// Waits for room.
     async fn send(
         &self,
+        occasion: Occasion,
         result: Result<Content, SourceError>,
         took: Duration,
     ) -> Result<(), Closed> {
         let place = self.place;
         let update = Update {
             place,
+            occasion,
             result,
             took,
         };
         self.updates.send(update).await.map_err(|_| Closed)
     }
+}
+
+/// Where requests to look now come from.
+struct Requests(watch::Receiver<u64>);
+
+impl Requests {
+    /// Waits for a request that was not seen yet, of several the last; for ever when nobody is
+    /// left to make one. What is done after it is an answer to it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a future that was dropped has seen nothing.
+    async fn next(&mut self) -> Occasion {
+        if self.0.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        Occasion::Asked(*self.0.borrow_and_update())
+    }
+}
+
+fn unix_now() -> UnixTime {
+    unix(SystemTime::now())
+}
+
+/// What lies before 1970 is its beginning.
+fn unix(time: SystemTime) -> UnixTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    UnixTime::new(since.map_or(0, |since| since.as_secs()))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Pace {
     }
 
     /// Up to a tenth more or less.
-    fn jittered(wait: Duration) -> Duration {
+    pub(super) fn jittered(wait: Duration) -> Duration {
         let [chance] = random::octets();
         let tenth = wait / 10;
         (wait - tenth) + tenth * 2 * u32::from(chance) / u32::from(u8::MAX)

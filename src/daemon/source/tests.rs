@@ -1,8 +1,11 @@
 //! Sources are run as the daemon runs them, against real files and a real socket.
 
+mod cache;
 mod file;
+mod folder;
 mod http;
 mod server;
+mod web;
 
 use std::time::Duration;
 
@@ -10,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Content, SourceError, Update, run};
+use super::{Content, List, Occasion, SourceError, Update, run};
 use crate::config::{Origin, Source};
 use crate::net::Endpoint;
 
@@ -22,6 +25,7 @@ const PLACE: usize = 7;
 /// A source that runs, and what comes of it.
 struct Running {
     updates: mpsc::Receiver<Update>,
+    requests: watch::Sender<u64>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -33,10 +37,12 @@ fn source(endpoint: &str) -> Source {
 
 fn start(source: Source) -> Running {
     let (sender, updates) = mpsc::channel(1);
+    let (requests, requested) = watch::channel(0);
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(run(source, PLACE, sender, stopped));
+    let task = tokio::spawn(run(source, PLACE, sender, requested, stopped));
     Running {
         updates,
+        requests,
         stop,
         task,
     }
@@ -63,6 +69,18 @@ impl Running {
         serial(self.next().await)
     }
 
+    /// Asks for a look and gives what is said to that.
+    async fn ask(&mut self, number: u64) -> Result<Content, SourceError> {
+        self.requests.send_replace(number);
+        loop {
+            let update = timeout(PATIENCE, self.updates.recv()).await;
+            let update = update.expect("an update in time").expect("a running task");
+            if update.occasion == Occasion::Asked(number) {
+                return update.result;
+            }
+        }
+    }
+
     async fn stop(mut self) {
         self.stop.send_replace(true);
         while self.updates.recv().await.is_some() {}
@@ -75,10 +93,25 @@ fn document(serial: u32) -> String {
     format!(r#"{{"metadata":{{"serial":{serial}}},"roas":[]}}"#)
 }
 
+/// A document that says when it was made and names an AS.
+fn dated(generated: u64, asn: u32) -> String {
+    format!(
+        r#"{{"metadata":{{"generated":{generated}}},
+            "roas":[{{"prefix":"192.0.2.0/24","maxLength":24,"asn":{asn},"ta":"x"}}]}}"#
+    )
+}
+
+fn list(result: Result<Content, SourceError>) -> List {
+    match result.unwrap() {
+        Content::List(list) => *list,
+        Content::Unchanged { .. } => unreachable!("no list"),
+    }
+}
+
 fn serial(result: Result<Content, SourceError>) -> u32 {
     match result.unwrap() {
-        Content::Document(document) => document.metadata.serial.unwrap(),
-        Content::Unchanged => unreachable!("no document"),
+        Content::List(list) => list.serial.unwrap(),
+        Content::Unchanged { .. } => unreachable!("no document"),
     }
 }
 

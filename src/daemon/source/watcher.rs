@@ -11,14 +11,15 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Watches the folder that a file is in.
+use super::folder;
+
+/// Watches a folder of documents, or the folder that a file is in.
 ///
 /// The folder, because a file that is renamed into place is another file, and because a
 /// Kubernetes volume replaces a link beside the file. There are file systems without notices,
 /// such as NFS, and folders that come later: whoever watches has to look now and then as well.
 pub(super) struct Watcher {
-    folder: PathBuf,
-    file: OsString,
+    path: PathBuf,
     running: Option<Running>,
     signals: watch::Sender<Signals>,
     seen: watch::Receiver<Signals>,
@@ -31,6 +32,25 @@ struct Running {
     identity: (u64, u64),
     /// Stops when it is dropped.
     _watcher: RecommendedWatcher,
+}
+
+/// Which of the files in a folder we read.
+#[derive(Clone, Debug)]
+enum Ours {
+    /// The one of this name.
+    File(OsString),
+    /// Those that look like documents.
+    Documents,
+}
+
+impl Ours {
+    fn has(&self, path: &Path) -> bool {
+        let name = path.file_name();
+        match self {
+            Self::File(file) => name == Some(file.as_os_str()),
+            Self::Documents => name.is_some_and(folder::is_document),
+        }
+    }
 }
 
 /// How many events there were, of those that can mean that a document is complete and of others.
@@ -58,13 +78,8 @@ impl Watcher {
     /// A watcher that does not watch yet.
     pub(super) fn new(path: &Path) -> Self {
         let (signals, seen) = watch::channel(Signals::default());
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
-            _ => PathBuf::from("."),
-        };
         Self {
-            folder,
-            file: path.file_name().unwrap_or_default().into(),
+            path: path.into(),
             running: None,
             signals,
             seen,
@@ -78,7 +93,8 @@ impl Watcher {
     ///
     /// When there is no folder, or the system has no watches left.
     pub(super) fn renew(&mut self) -> Result<(), notify::Error> {
-        let identity = match self.identity() {
+        let (folder, ours) = self.target();
+        let identity = match identity(&folder) {
             Ok(identity) => identity,
             Err(error) => {
                 self.running = None;
@@ -92,12 +108,11 @@ impl Watcher {
         }
         self.running = None;
         let signals = self.signals.clone();
-        let file = self.file.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let meaning = event.map_or(Meaning::Partial, |event| meaning(&event, &file));
+            let meaning = event.map_or(Meaning::Partial, |event| meaning(&event, &ours));
             signals.send_if_modified(|signals| signals.count(meaning));
         })?;
-        watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         self.running = Some(Running {
             identity,
             _watcher: watcher,
@@ -105,9 +120,17 @@ impl Watcher {
         Ok(())
     }
 
-    fn identity(&self) -> io::Result<(u64, u64)> {
-        let folder = std::fs::metadata(&self.folder)?;
-        Ok((folder.dev(), folder.ino()))
+    /// What to watch, and for what.
+    fn target(&self) -> (PathBuf, Ours) {
+        if self.path.is_dir() {
+            return (self.path.clone(), Ours::Documents);
+        }
+        let folder = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.into(),
+            _ => PathBuf::from("."),
+        };
+        let file = self.path.file_name().unwrap_or_default();
+        (folder, Ours::File(file.into()))
     }
 
     /// Waits until something has changed and whoever changed it seems to be done.
@@ -143,14 +166,15 @@ impl Signals {
     }
 }
 
+fn identity(folder: &Path) -> io::Result<(u64, u64)> {
+    let folder = std::fs::metadata(folder)?;
+    Ok((folder.dev(), folder.ino()))
+}
+
 /// Names that come and go matter whatever they are, because ours may be reached through a link
-/// beside it. Writing matters in our file only: logs may grow in the same folder.
-fn meaning(event: &Event, file: &OsString) -> Meaning {
-    let ours = event.paths.is_empty()
-        || event
-            .paths
-            .iter()
-            .any(|path| path.file_name() == Some(file.as_os_str()));
+/// beside it. Writing matters in our files only: logs may grow in the same folder.
+fn meaning(event: &Event, ours: &Ours) -> Meaning {
+    let ours = event.paths.is_empty() || event.paths.iter().any(|path| ours.has(path));
     match event.kind {
         EventKind::Modify(ModifyKind::Name(_)) => Meaning::Complete,
         EventKind::Create(_) | EventKind::Remove(_) => Meaning::Partial,
@@ -189,13 +213,16 @@ mod tests {
         ] {
             let of = |name: &str| {
                 let event = Event::new(kind).add_path(Path::new("/folder").join(name));
-                meaning(&event, &"json".into())
+                let documents = meaning(&event, &Ours::Documents);
+                assert_eq!(meaning(&event, &Ours::File("a.json".into())), documents);
+                documents
             };
-            assert_eq!((of("json"), of("log")), (of_ours, of_others), "{kind:?}");
+            let seen = (of("a.json"), of("log"));
+            assert_eq!(seen, (of_ours, of_others), "{kind:?}");
         }
         // The queue of the system ran over, and anything may have happened.
         assert_eq!(
-            meaning(&Event::new(EventKind::Other), &"json".into()),
+            meaning(&Event::new(EventKind::Other), &Ours::Documents),
             partial
         );
     }

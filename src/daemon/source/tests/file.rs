@@ -2,12 +2,13 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::super::{Content, Source, SourceError};
-use super::{Running, document, gzip, serial, source, start};
+use super::super::{Content, Source, SourceError, unix_now};
+use super::{Running, dated, document, gzip, list, serial, source, start};
+use crate::payload::UnixTime;
 
 /// What the issue promises.
 const SOON: Duration = Duration::from_secs(1);
@@ -100,7 +101,7 @@ async fn the_same_file_is_not_delivered_twice() {
     fs::rename(&away, &place.path).unwrap();
     // An end to the error, and no document.
     let content = running.next_within(SOON).await.unwrap();
-    assert!(matches!(content, Content::Unchanged));
+    assert!(matches!(content, Content::Unchanged { .. }));
     // Neighbours that come and go are nothing to us.
     fs::write(&away, document(9)).unwrap();
     fs::remove_file(&away).unwrap();
@@ -159,14 +160,14 @@ async fn a_folder_that_comes_later_is_found_by_looking() {
         }
     };
     assert_eq!(number, 1);
-    assert!(matches!(running.next().await, Ok(Content::Unchanged)));
+    assert!(matches!(
+        running.next().await,
+        Ok(Content::Unchanged { .. })
+    ));
 }
 
 #[tokio::test]
 async fn what_is_no_file_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let error = start(source(folder.path().to_str().unwrap())).error().await;
-    assert!(matches!(error, SourceError::NotAFile { .. }), "{error}");
     let error = start(source("/dev/zero")).error().await;
     assert!(matches!(error, SourceError::NotAFile { .. }), "{error}");
 }
@@ -183,4 +184,63 @@ async fn a_file_that_is_too_large_is_refused_once() {
     assert!(error.to_string().contains("octets") || error.to_string().contains("refused"));
     place.rename_into_place(&document(2));
     assert_eq!(running.serial().await, 2);
+}
+
+#[tokio::test]
+async fn who_asks_is_answered_whatever_there_is() {
+    let place = Place::new();
+    let mut running = place.started_with(1).await;
+    let content = running.ask(1).await.unwrap();
+    assert!(matches!(content, Content::Unchanged { arrived: None }));
+    // What is known to be broken is read again for it.
+    place.rename_into_place("{\"roas\":");
+    assert_eq!(running.error().await.kind(), "cut_short");
+    assert_eq!(running.ask(2).await.unwrap_err().kind(), "cut_short");
+    fs::remove_file(&place.path).unwrap();
+    assert_eq!(running.ask(3).await.unwrap_err().kind(), "file");
+    place.rename_into_place(&document(4));
+    while running.ask(4).await.is_err() {}
+}
+
+#[tokio::test]
+async fn a_file_that_states_no_time_is_as_old_as_it_is() {
+    let place = Place::new();
+    fs::write(&place.path, document(1)).unwrap();
+    let file = fs::File::options().write(true).open(&place.path).unwrap();
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    file.set_modified(at(1_000_000)).unwrap();
+    let list_of = list(start(place.source()).next().await);
+    assert_eq!(list_of.arrived, UnixTime::new(1_000_000));
+    assert_eq!((list_of.stated, list_of.dated()), (None, list_of.arrived));
+    // A clock that was ahead makes nothing younger than it is.
+    file.set_modified(at(40_000_000_000)).unwrap();
+    let list_of = list(start(place.source()).next().await);
+    assert!(list_of.arrived <= unix_now());
+}
+
+#[tokio::test]
+async fn a_stale_file_is_refused_while_there_is_better_and_read_once() {
+    let now = unix_now().seconds();
+    let place = Place::new();
+    place.rename_into_place(&dated(now - 900_000, 1));
+    let mut running = start(place.source());
+    // The first is for the pipeline to judge.
+    let first = list(running.next().await);
+    assert_eq!(first.stated, Some(UnixTime::new(now - 900_000)));
+    place.rename_into_place(&dated(now - 60, 2));
+    list(running.next().await);
+
+    place.rename_into_place(&dated(now - 900_000, 1));
+    let error = running.error().await;
+    assert!(matches!(error, SourceError::Stale { .. }), "{error}");
+    assert_eq!(error.kind(), "stale");
+    // Looked at again, and known: the next word is about the next file.
+    fs::write(place.folder.path().join("neighbour"), "").unwrap();
+    fs::remove_file(place.folder.path().join("neighbour")).unwrap();
+    place.rename_into_place(&dated(now + 7_200, 3));
+    let error = running.error().await;
+    assert!(matches!(error, SourceError::FromFuture { .. }), "{error}");
+    assert_eq!(error.kind(), "future");
+    place.rename_into_place(&dated(now, 4));
+    list(running.next().await);
 }

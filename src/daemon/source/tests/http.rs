@@ -32,7 +32,10 @@ async fn requests_depend_on_the_document_that_was_accepted() {
     .await;
     let mut running = start(server.source());
     assert_eq!(running.serial().await, 1);
-    assert!(matches!(running.next().await, Ok(Content::Unchanged)));
+    assert!(matches!(
+        running.next().await,
+        Ok(Content::Unchanged { .. })
+    ));
     assert_eq!(running.serial().await, 2);
 
     let heads = server.requests(4).await;
@@ -64,7 +67,10 @@ async fn an_answer_that_breaks_off_leaves_the_old_validators() {
     let error = running.error().await;
     assert!(matches!(error, SourceError::Transfer { .. }), "{error}");
     assert_eq!(running.serial().await, 2);
-    assert!(matches!(running.next().await, Ok(Content::Unchanged)));
+    assert!(matches!(
+        running.next().await,
+        Ok(Content::Unchanged { .. })
+    ));
     let error = running.error().await;
     assert!(matches!(error, SourceError::Transfer { .. }), "{error}");
     assert_eq!(running.serial().await, 5);

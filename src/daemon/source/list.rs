@@ -1,0 +1,52 @@
+//! A list as a source delivers it, whatever the source is.
+
+use crate::json::Document;
+use crate::payload::{Rows, UnixTime};
+
+/// A list that was not delivered yet, whoever had it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct List {
+    /// The rows, those that have expired included.
+    pub rows: Rows,
+    /// What it was, for a reader: `rpki-client JSON`, `3 files`, `RTR version 2`.
+    pub dialect: Box<str>,
+    /// When it says that it was made, by `buildtime` or else `generated`; of several documents the
+    /// oldest. `None` when it does not say; then its age counts from `arrived`.
+    pub stated: Option<UnixTime>,
+    /// Until when it says that it counts (GoRTR's `valid`); of several documents the earliest.
+    pub valid: Option<UnixTime>,
+    /// When it came: when a server began to answer, when a cache sent End of Data, and for a file
+    /// when it was modified last, but never later than now.
+    pub arrived: UnixTime,
+    /// How many rows it listed, bad and repeated ones included.
+    pub listed: usize,
+    /// How many of them were bad and left out.
+    pub skipped: usize,
+    /// The first of these: where it is, and what is wrong with it.
+    pub first_skipped: Option<String>,
+    /// The serial that it has at its source. `None` when it has none.
+    pub serial: Option<u32>,
+}
+
+impl List {
+    /// The moment from which its age counts.
+    pub fn dated(&self) -> UnixTime {
+        self.stated.unwrap_or(self.arrived)
+    }
+
+    /// The list in a document that arrived then.
+    pub(super) fn of_document(document: Document, arrived: UnixTime) -> Self {
+        let metadata = document.metadata;
+        Self {
+            rows: document.rows,
+            dialect: document.dialect.to_string().into(),
+            stated: metadata.buildtime.or(metadata.generated),
+            valid: metadata.valid,
+            arrived,
+            listed: document.listed,
+            skipped: document.skipped.count,
+            first_skipped: document.skipped.first.map(|first| first.to_string()),
+            serial: metadata.serial,
+        }
+    }
+}
