@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use crate::net::Endpoint;
 
 /// An RPKI-to-Router (RTR) cache server, and tools for RTR.
 #[derive(Debug, Parser)]
@@ -33,6 +35,9 @@ pub enum Command {
     /// Print what a cache serves or a file holds
     #[command(after_help = DUMP_EXAMPLES)]
     Dump(Dump),
+    /// Validate the origins of routes
+    #[command(after_help = VALIDATE_EXAMPLES)]
+    Validate(Box<Validate>),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -66,6 +71,27 @@ Examples:
 Exit status: 0 after a complete End of Data, or when the file was read to its end; 2 otherwise,
 and then nothing was written.";
 
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  rutter validate --vrps tcp://127.0.0.1:8282 192.0.2.0/24 AS64496
+      One route, against what a cache serves.
+  rutter validate --vrps /var/lib/rpki-client/json --file riswhoisdump.IPv6.gz --summary
+      How many of the routes that RIS sees are valid, invalid and not found.
+  rutter validate --vrps https://validator.example/json --slurm /etc/rutter/slurm/ \\
+                  --output json --file - --skip-bad
+      Routes from a pipe, with local exceptions, a JSON object for each.
+
+Lists of routes have one form, which their first line shows: `prefix AS`, `AS prefix` with or
+without a number of peers (RIS whois dumps), `address length AS`, or a header with names such as
+prefix, address, length, origin; the columns stand between commas, spaces or tabs. Lines that
+begin with #, % or ; are comments. Lists may be compressed with gzip, xz or zstd. A line in
+another form is told and counted, and not guessed at.
+
+The last line counts what there was; in JSON it is the object `summary`, in CSV a comment.
+
+Exit status: 0 when no route is invalid, 1 when one is; 2 when that could not be determined,
+which includes bad lines without --skip-bad and a list that breaks off.";
+
 /// `rutter serve`.
 #[derive(Args, Debug)]
 pub struct Serve {
@@ -89,7 +115,7 @@ pub struct Serve {
 /// `rutter dump`.
 #[derive(Args, Debug)]
 pub struct Dump {
-    /// tcp://HOST:PORT, a path, or `-` for standard input
+    /// tcp://HOST:PORT, http(s)://…, a file or folder, or `-` for standard input
     #[arg(value_name = "ENDPOINT|FILE")]
     pub from: String,
     /// The form of the output
@@ -102,6 +128,46 @@ pub struct Dump {
     #[arg(long, value_name = "0|1|2", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub highest_version: u8,
     /// Seconds until the answer must be complete
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}
+
+/// `rutter validate`.
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["routes", "file"])))]
+pub struct Validate {
+    /// Routes: `192.0.2.0/24 AS64496` or `192.0.2.0/24,64496`, repeatable
+    #[arg(value_name = "ROUTE")]
+    pub routes: Vec<String>,
+    /// Where the VRPs are: tcp://HOST:PORT, http(s)://…, a file or folder, or `-`
+    #[arg(long, value_name = "ENDPOINT|FILE")]
+    pub vrps: Endpoint,
+    /// A file of routes, or `-` for standard input, repeatable
+    #[arg(long, value_name = "ROUTES")]
+    pub file: Vec<PathBuf>,
+    /// Apply local exceptions: a SLURM file or a folder of them, repeatable
+    #[arg(long, value_name = "PATH")]
+    pub slurm: Vec<PathBuf>,
+    /// Read SLURM files that are not quite as RFC 8416 wants them
+    #[arg(long)]
+    pub lenient: bool,
+    /// The form of the output
+    #[arg(long, value_parser = ["table", "json", "csv"], default_value = "table")]
+    pub output: String,
+    /// Write only what it all amounts to
+    #[arg(long)]
+    pub summary: bool,
+    /// What to do with routes whose origin is an AS set: count and skip them, or validate them
+    /// with the origin NONE, which matches nothing (RFC 6811, 2)
+    #[arg(long, value_name = "HOW", value_parser = ["skip", "none"], default_value = "skip")]
+    pub as_sets: String,
+    /// Let lines that are no routes be; they are told and counted all the same
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Let VRPs count that have expired
+    #[arg(long)]
+    pub keep_expired: bool,
+    /// Seconds until the VRPs must be complete
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
 }
