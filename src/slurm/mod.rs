@@ -34,3 +34,6 @@ pub use self::exceptions::{Entry, Exceptions};
 pub use self::fault::{Fault, FaultKind, FileError, Leniency, Position};
 pub use self::file::{BgpsecFilter, File, List, PrefixFilter, Record, Rule, Ski, Version};
 pub use self::parse::{Parsed, Reading, parse};
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,9 @@ const SKI: Name = Name::new("SKI");
 pub fn parse(name: &str, text: &[u8], reading: Reading) -> Result<Parsed, FileError> {
     let mut report = Report::new(reading);
     let read = reader::read(text, &mut report).and_then(|top| file(&top, &mut report));
+    // Found in the order of the steps; a reader goes down the file.
+    report.faults.sort_by_key(|fault| fault.at);
+    report.leniencies.sort_by_key(|leniency| leniency.at);
     match read {
         Some((version, records)) if report.fault_count == 0 => Ok(Parsed {
             file: File::new(name, version, records),
@@ -365,18 +368,14 @@ impl EntryNode<'_, '_> {
         let [customer, providers, comment] = members(self.node, &self.path, &names, report)?;
         let comment = self.comment(comment, report);
         let customer = self.asn(customer, CUSTOMER, report);
-        let providers = self.required(providers, PROVIDERS, report)?;
+        let list = self.required(providers, PROVIDERS, report)?;
         let path = self.path.member(PROVIDERS.right);
-        let providers = self.providers(providers, &path, report);
+        let providers = self.providers(list, &path, report);
         let (customer, mut providers) = (customer?, providers?);
         // A lenient reading brings them into order; AS0 beside others contradicts itself.
         let ordered = providers.is_sorted_by(|a, b| a < b);
         if !ordered && report.is_lenient() {
-            report.note(
-                self.node.at,
-                &path,
-                "providers brought into ascending order",
-            );
+            report.note(list.at, &path, "providers brought into ascending order");
             providers.sort_unstable();
             providers.dedup();
         }

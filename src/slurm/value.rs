@@ -263,19 +263,19 @@ fn base64(
 
 /// What is wrong with a text that is not base64.
 fn why(error: &DecodeError, text: &str) -> String {
-    let character = |offset: usize| {
-        let rest = text.get(offset..).unwrap_or_default();
-        let found = rest.chars().next().map(String::from).unwrap_or_default();
-        format!("\"{}\" as character {}", shown(&found), offset + 1)
+    let foreign = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
+    let named = |(place, c): (usize, char)| {
+        let c = shown(c.encode_utf8(&mut [0; 4]));
+        format!("\"{c}\" as character {}", place + 1)
     };
-    match *error {
-        DecodeError::InvalidByte(offset, _) => character(offset),
-        DecodeError::InvalidLength(_) => {
-            format!("{} characters, which no octets give", text.chars().count())
+    let characters = text.chars().enumerate();
+    if let Some(first) = characters.clone().find(|(_, c)| foreign(*c)) {
+        return named(first);
+    }
+    match (error, characters.last()) {
+        (DecodeError::InvalidLastSymbol(..), Some(last)) => {
+            format!("{}, which has bits that mean nothing", named(last))
         }
-        DecodeError::InvalidLastSymbol(offset, _) => {
-            format!("{}, which has bits that mean nothing", character(offset))
-        }
-        DecodeError::InvalidPadding => "padding".to_owned(),
+        _ => format!("{} characters, which no octets give", text.len()),
     }
 }

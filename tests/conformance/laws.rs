@@ -1,6 +1,7 @@
 //! Laws that hold for all input, against naive models, over seeded random input.
 
 mod deltas;
+mod exceptions;
 mod model;
 mod rows;
 mod sessions;

@@ -1,5 +1,5 @@
 //! The protocol as RFC 6810, RFC 8210 and draft-ietf-sidrops-8210bis-27 have it, and the order
-//! of its payload and origin validation with it, checked through the public API: no sockets, no
+//! of its payload and origin validation with it, and RFC 8416, checked through the public API: no sockets, no
 //! clock but a virtual one.
 //!
 //! `vectors` runs the files under `tests/data/vectors`, whole and counted. Section numbers in the
@@ -18,4 +18,5 @@ mod laws;
 mod pair;
 mod regressions;
 mod rfc8210;
+mod rfc8416;
 mod vectors;
