@@ -52,8 +52,8 @@ pub enum News {
     /// The cache has no data (error 2). It is asked again on the same connection after the retry
     /// interval.
     NoData,
-    /// What there was is older than the expire interval of the cache and must not be used any
-    /// more (RFC 8210 §6). Told once.
+    /// What there was must not be used any more: it is older than the expire interval of the cache
+    /// (RFC 8210 §6), or the cache has said that it ends for good (8210bis §8.6). Told once.
     Expired,
     /// There is no connection any more, or none came about. What there is stays good until it
     /// expires. Another connection is made after the retry interval, or after what

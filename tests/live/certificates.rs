@@ -114,7 +114,7 @@ fn document() -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")
 }
 
-fn source(url: String, ca: PathBuf) -> Source {
+fn source(url: &str, ca: PathBuf) -> Source {
     let mut source = Source::new("test", Origin::At(url.parse().unwrap()));
     source.web.proxy = Proxy::Direct;
     source.web.ca = vec![ca];
@@ -138,7 +138,7 @@ fn a_server_is_trusted_by_the_authorities_that_are_named() {
     Runtime::new().unwrap().block_on(async {
         let right = folder.join("ca.pem");
         assert_eq!(
-            Reading::start(source(url.clone(), right.clone()))
+            Reading::start(source(&url, right.clone()))
                 .list()
                 .await
                 .serial,
@@ -146,7 +146,7 @@ fn a_server_is_trusted_by_the_authorities_that_are_named() {
         );
 
         // Another name than that in the certificate.
-        let refused = error(source(format!("https://{address}/json"), right.clone())).await;
+        let refused = error(source(&format!("https://{address}/json"), right.clone())).await;
         let by_us = |error: &SourceError| {
             let SourceError::Certificate { by, .. } = error else {
                 unreachable!("{error:?}");
@@ -158,7 +158,7 @@ fn a_server_is_trusted_by_the_authorities_that_are_named() {
         // Another authority; and the right one as soon as it lies in its place.
         let used = folder.join("used.pem");
         fs::copy(folder.join("other.pem"), &used).unwrap();
-        let mut reading = Reading::start(source(url.clone(), used.clone()));
+        let mut reading = Reading::start(source(&url, used.clone()));
         by_us(&reading.next().await.result.unwrap_err());
         fs::copy(&right, &used).unwrap();
         reading.ask().await.unwrap();
@@ -188,7 +188,7 @@ fn a_client_shows_its_certificate_whatever_the_form_of_its_key() {
     let address = serve(folder, Clients::Certified, document());
     let url = format!("https://localhost:{}/json", address.port());
     let with = |chain: &str, key: &str| {
-        let mut source = source(url.clone(), folder.join("ca.pem"));
+        let mut source = source(&url, folder.join("ca.pem"));
         source.web.client_certificate = Some(ClientCertificate {
             chain: folder.join(chain),
             key: folder.join(key),
@@ -204,7 +204,7 @@ fn a_client_shows_its_certificate_whatever_the_form_of_its_key() {
                 "{form}"
             );
         }
-        let without = error(source(url.clone(), folder.join("ca.pem"))).await;
+        let without = error(source(&url, folder.join("ca.pem"))).await;
         let SourceError::Certificate { by, .. } = without else {
             unreachable!("{without:?}");
         };
@@ -235,7 +235,7 @@ fn a_redirection_never_leaves_tls() {
     let address = serve(folder, Clients::All, moved.into());
     let url = format!("https://localhost:{}/json", address.port());
     Runtime::new().unwrap().block_on(async {
-        match error(source(url, folder.join("ca.pem"))).await {
+        match error(source(&url, folder.join("ca.pem"))).await {
             SourceError::Redirect { reason, .. } => assert_eq!(reason, RedirectError::Insecure),
             other => unreachable!("{other:?}"),
         }
@@ -262,7 +262,7 @@ fn a_client_certificate_is_shown_to_the_first_server_only() {
     );
     let first = serve(folder, Clients::Certified, moved);
     let url = format!("https://localhost:{}/json", first.port());
-    let mut source = source(url, folder.join("ca.pem"));
+    let mut source = source(&url, folder.join("ca.pem"));
     source.web.client_certificate = Some(ClientCertificate {
         chain: folder.join("pkcs8.pem"),
         key: folder.join("pkcs8.key"),

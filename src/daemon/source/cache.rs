@@ -10,6 +10,7 @@ use crate::client::{FetchError, Follower, FollowerConfig, News};
 use crate::config::Source;
 use crate::net::HostPort;
 use crate::payload::Rows;
+use crate::rtr::Timing;
 use crate::rtr::client::{ClientConfig, Epoch, Failure, Update};
 
 /// Delivers what a cache has as often as it changes, and says each time that it does not.
@@ -59,6 +60,7 @@ fn config(source: &Source) -> FollowerConfig {
     FollowerConfig {
         client: ClientConfig {
             max_payloads: payloads.unwrap_or(usize::MAX).min(standard.max_payloads),
+            timing: until_told(),
             answer_wait: standard.answer_wait.min(source.timeout),
             ..standard
         },
@@ -66,6 +68,18 @@ fn config(source: &Source) -> FollowerConfig {
         answer_timeout: source.timeout,
         refresh: source.refresh,
     }
+}
+
+/// The timers until the cache tells its own, with a short retry interval: a cache that starts at
+/// the same time as we do has data in a minute or so, and nothing would be served until then.
+fn until_told() -> Timing {
+    let standard = Timing::RECOMMENDED;
+    Timing::new(
+        standard.refresh(),
+        Duration::from_secs(60),
+        standard.expire(),
+    )
+    .unwrap_or(standard)
 }
 
 /// Makes updates of news.

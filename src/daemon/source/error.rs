@@ -154,8 +154,9 @@ pub enum SourceError {
         /// The cache.
         at: HostPort,
     },
-    /// The cache has been away for longer than its data may be used. Unlike any other error this
-    /// one takes back what was delivered (RFC 8210 §6).
+    /// The cache has been away for longer than its data may be used (RFC 8210 §6), or has said that
+    /// it ends for good (8210bis §8.6). Unlike any other error this one takes back what was
+    /// delivered.
     Expired {
         /// The cache.
         at: HostPort,
@@ -213,7 +214,9 @@ impl fmt::Display for RedirectError {
 
 impl SourceError {
     /// A short word for the kind of trouble, for metrics and for programs; it stays the same
-    /// when the text changes.
+    /// when the text changes: `file`, `folder`, `read_once`, `secret`, `client`, `unreachable`,
+    /// `certificate`, `redirect`, `timeout`, `status`, `html`, `document`, `cut_short`,
+    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired` or `internal`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File { .. } | Self::NotAFile { .. } => "file",
@@ -332,7 +335,7 @@ impl fmt::Display for SourceError {
             Self::NoData { at } => write!(f, "{at} has no data yet (error 2)"),
             Self::Expired { at, expire } => write!(
                 f,
-                "the data of {at} expired: no End of Data within {} s",
+                "the data of {at} are not to be used any more: older than {} s, or called back",
                 expire.as_secs()
             ),
             Self::Reader => f.write_str("the reader ended unexpectedly"),

@@ -27,10 +27,8 @@ pub(super) async fn deliver(
     let mut occasion = Occasion::Schedule;
     let mut watched = Watched::Yet;
     loop {
-        if occasion != Occasion::Event {
-            // Before the look, so that no change falls between the two.
-            (watcher, watched) = renew(watcher, watched, source, path).await;
-        }
+        // Before the look, so that no change falls between the two.
+        (watcher, watched) = renew(watcher, watched, source, path).await;
         let started = Instant::now();
         let finding = look(source, path, known.seen_for(occasion)).await;
         let said = match known.learn(finding, occasion) {

@@ -161,3 +161,19 @@ fn a_set_has_the_union_of_a_customers_records() {
         assert_eq!(data.left_out(), []);
     }
 }
+
+/// A set that another cache gave is a source like any other.
+#[test]
+fn a_set_is_the_same_as_rows() {
+    let mut rng = Rng(11);
+    for _ in 0..200 {
+        let set = DataSet::new(&built(&random(&mut rng))).payload().clone();
+        let rows = Rows::from(set.clone());
+        assert_eq!(rows.len(), set.len());
+        assert_eq!(rows.next_expiry(), None);
+        let both = Rows::union(&[rows.of_source(0), rows.of_source(1)]);
+        assert_eq!(DataSet::new(&both).payload(), &set);
+        let mut attributes = both.v4().iter().map(|(_, attribute)| attribute);
+        assert!(attributes.all(|attribute| attribute.sources() == 0b11));
+    }
+}

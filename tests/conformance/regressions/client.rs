@@ -309,3 +309,45 @@ fn another_session_in_an_answer_ends_the_connection() {
         assert_eq!(kinds(&wants(&mut client, now).sent), [next]);
     }
 }
+
+/// Whoever wants to know does not wait for the refresh interval, and does not ask twice.
+#[test]
+fn a_client_asks_when_it_is_told_to() {
+    let now = Instant::now();
+    let mut client = with_set(now, "10.0.0.0/8 1");
+    client.ask_now(now);
+    assert_eq!(kinds(&wants(&mut client, now).sent), [1]);
+    client.ask_now(now);
+    assert!(wants(&mut client, now).sent.is_empty());
+    give(&mut client, now, Version::V1, &[begin()]);
+    client.ask_now(now);
+    client.receive(now, &end_of_data(Version::V1, 5));
+    assert!(wants(&mut client, now).sent.is_empty());
+}
+
+/// A connection that its owner gave up is like one that the cache ended, except that it says
+/// nothing about versions.
+#[test]
+fn what_a_client_has_outlives_a_connection_that_was_given_up() {
+    let now = Instant::now();
+    let mut client = with_set(now, "10.0.0.0/8 1");
+    client.ask_now(now);
+    wants(&mut client, now);
+    client.abandoned();
+    let ended = wants(&mut client, now).ended;
+    assert_eq!(ended, Some(Reconnect::After(Failure::Closed)));
+    let expires = client.deadline().unwrap();
+    assert_eq!(expires - now, Duration::from_secs(7200));
+    assert!(client.epoch().is_some());
+    client.connected(now);
+    assert_eq!(kinds(&wants(&mut client, now).sent), [1]);
+    client.abandoned();
+    let events = wants(&mut client, expires).events;
+    assert!(matches!(events.as_slice(), [Event::Expired]), "{events:?}");
+
+    let mut client = ClientSession::new(ClientConfig::default(), now);
+    wants(&mut client, now);
+    client.abandoned();
+    let wants = wants(&mut client, now);
+    assert!(wants.events.is_empty() && client.version() == Version::V2);
+}

@@ -352,7 +352,7 @@ async fn what_a_cache_gave_expires_once_when_it_stays_away() {
     }
     assert_eq!(kinds.iter().filter(|kind| **kind == "expired").count(), 1);
     assert_eq!(kinds[0], "cut_short");
-    // 30, 60 and then each 100 s, which is the cache's retry interval; later the recommended one.
+    // 30, 60 and then each 100 s, which is the cache's retry interval; later each minute.
     let tries = kinds.iter().take_while(|kind| **kind != "expired");
     assert!((7..=9).contains(&tries.count()), "{kinds:?}");
     assert!(

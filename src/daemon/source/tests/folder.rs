@@ -58,6 +58,21 @@ async fn the_documents_of_a_folder_are_one_list() {
 }
 
 #[tokio::test]
+async fn a_folder_that_comes_later_is_watched_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join("later");
+    let mut source = source(inner.to_str().unwrap());
+    source.refresh = Duration::from_secs(3600);
+    let mut running = start(source);
+    assert_eq!(running.error().await.kind(), "file");
+    fs::create_dir(&inner).unwrap();
+    put(&inner, "a.json", dated(1, 1));
+    assert_eq!(list(running.next().await).rows.v4().len(), 1);
+    put(&inner, "b.json", dated(1, 2));
+    assert_eq!(list(running.next().await).rows.v4().len(), 2);
+}
+
+#[tokio::test]
 async fn one_bad_document_spoils_a_folder_until_it_is_mended() {
     let now = unix_now().seconds();
     let folder = tempfile::tempdir().unwrap();

@@ -31,7 +31,7 @@ impl WebText {
         }
     }
 
-    /// Asks for the text; `None` when it is the one that was given last.
+    /// Asks for the text, its octets as they come: servers are told not to compress it. `None` when it is the one that was given last.
     ///
     /// # Errors
     ///
