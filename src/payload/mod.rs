@@ -3,9 +3,8 @@
 //! A [`Vrp`] says which AS may originate a prefix, a [`RouterKey`] which key signs BGPsec paths
 //! for an AS, an [`Aspa`] which providers a customer AS has. Read in this order: the values
 //! ([`asn`], [`vrp`], [`router_key`], [`aspa`]), what a source says of them ([`rows`]), the set
-//! that is served ([`set`]), how two sets differ ([`delta`]) and
-//! how one changes piece by piece ([`edit`]), and what a set says about a route
-//! ([`validity`]).
+//! that is served ([`set`]), how two sets differ ([`delta`]) and how one changes piece by piece
+//! ([`edit`]), and what a set says about a route ([`validity`], [`index`]).
 //!
 //! Nothing here knows a protocol, a file format or a clock. The one thing it shares with the wire
 //! is the order: every value's `Ord` is the order of announcements of 8210bis §11.2, so that a
@@ -15,6 +14,7 @@ pub mod asn;
 pub mod aspa;
 pub mod delta;
 pub mod edit;
+pub mod index;
 pub mod kind;
 mod patch;
 pub mod router_key;
@@ -28,6 +28,7 @@ pub use self::asn::Asn;
 pub use self::aspa::Aspa;
 pub use self::delta::Delta;
 pub use self::edit::Edits;
+pub use self::index::Index;
 pub use self::kind::{Kind, Kinds};
 pub use self::router_key::RouterKey;
 pub use self::rows::{Attribute, Rows, RowsBuilder};

@@ -1,5 +1,6 @@
 //! Origin validation (RFC 6811).
 
+use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -17,6 +18,27 @@ pub struct Validity {
     pub covering: Vec<(Vrp, Fit)>,
 }
 
+impl Validity {
+    /// What follows from all VRPs that cover the prefix, given in their order.
+    pub(super) fn of(covering: impl Iterator<Item = (Vrp, Fit)>) -> Self {
+        let covering: Vec<(Vrp, Fit)> = covering.collect();
+        let state = if covering.is_empty() {
+            State::NotFound
+        } else if covering.iter().any(|(_, fit)| *fit == Fit::Matched) {
+            State::Valid
+        } else {
+            State::Invalid
+        };
+        Self { state, covering }
+    }
+
+    /// The covering VRPs that fit in this way, in their order.
+    pub fn fitting(&self, fit: Fit) -> impl Iterator<Item = &Vrp> {
+        let covering = self.covering.iter();
+        covering.filter_map(move |(vrp, own)| (*own == fit).then_some(vrp))
+    }
+}
+
 /// RFC 6811 §2.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum State {
@@ -26,6 +48,17 @@ pub enum State {
     Invalid,
     /// No VRP covers the prefix.
     NotFound,
+}
+
+impl fmt::Display for State {
+    /// `valid`, `invalid` or `not-found`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::NotFound => "not-found",
+        })
+    }
 }
 
 /// How a covering VRP fits a route.
@@ -41,11 +74,38 @@ pub enum Fit {
     WrongAsAndLength,
 }
 
+impl Fit {
+    /// How a VRP that covers a prefix of this length fits a route with this origin.
+    pub(super) fn of(vrp: &Vrp, len: u8, origin: Option<Asn>) -> Self {
+        // AS0 in a VRP matches nothing, not even a route that claims AS0 (RFC 6811 §2).
+        let same_as = origin == Some(vrp.asn()) && vrp.asn() != Asn::ZERO;
+        match (same_as, len <= vrp.max_len()) {
+            (true, true) => Self::Matched,
+            (false, true) => Self::WrongAs,
+            (true, false) => Self::WrongLength,
+            (false, false) => Self::WrongAsAndLength,
+        }
+    }
+}
+
+impl fmt::Display for Fit {
+    /// `matched`, `wrong AS`, `wrong length` or `wrong AS and length`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Matched => "matched",
+            Self::WrongAs => "wrong AS",
+            Self::WrongLength => "wrong length",
+            Self::WrongAsAndLength => "wrong AS and length",
+        })
+    }
+}
+
 impl PayloadSet {
     /// The validity of a route with this origin; `None` is the origin of a path that ends in an
     /// AS_SET, which matches nothing (RFC 6811 §2). Host bits of the prefix are ignored.
     ///
-    /// Costs one binary search for each set bit of the prefix.
+    /// Costs one binary search for each set bit of the prefix; for many routes there is
+    /// [`Index`](super::Index).
     pub fn validity(&self, prefix: IpNet, origin: Option<Asn>) -> Validity {
         let len = prefix.prefix_len();
         let mut covering: Vec<Vrp> = Vec::new();
@@ -77,29 +137,8 @@ impl PayloadSet {
         }
         covering.retain(|vrp| vrp.prefix().contains(&prefix.trunc()));
         covering.sort_by_key(|vrp| (vrp.prefix().prefix_len(), vrp.max_len(), vrp.asn()));
-        let covering: Vec<(Vrp, Fit)> = covering
-            .into_iter()
-            .map(|vrp| (vrp, fit(&vrp, len, origin)))
-            .collect();
-        let state = if covering.is_empty() {
-            State::NotFound
-        } else if covering.iter().any(|(_, fit)| *fit == Fit::Matched) {
-            State::Valid
-        } else {
-            State::Invalid
-        };
-        Validity { state, covering }
-    }
-}
-
-fn fit(vrp: &Vrp, len: u8, origin: Option<Asn>) -> Fit {
-    // AS0 in a VRP matches nothing, not even a route that claims AS0 (RFC 6811 §2).
-    let same_as = origin == Some(vrp.asn()) && vrp.asn() != Asn::ZERO;
-    match (same_as, len <= vrp.max_len()) {
-        (true, true) => Fit::Matched,
-        (false, true) => Fit::WrongAs,
-        (true, false) => Fit::WrongLength,
-        (false, false) => Fit::WrongAsAndLength,
+        let covering = covering.into_iter();
+        Validity::of(covering.map(|vrp| (vrp, Fit::of(&vrp, len, origin))))
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rutter::payload::validity::{Fit, State};
-use rutter::payload::{Asn, Vrp};
+use rutter::payload::{Asn, Index, Vrp};
 
 use super::model::{cut4, cut6};
 use super::{Model, Rng};
@@ -37,6 +37,7 @@ fn validity_is_that_of_a_scan() {
             model.insert(super::model::Record::random(&mut rng));
         }
         let set = model.set();
+        let index = Index::new(&set);
         for _ in 0..40 {
             let origin = [None, Some(0), Some(1), Some(2)][rng.below(4) as usize];
             let (prefix, mut expected): (IpNet, Vec<(String, Fit)>) = if rng.one_in(2) {
@@ -75,6 +76,9 @@ fn validity_is_that_of_a_scan() {
             };
             let validity = set.validity(prefix, origin.map(Asn::new));
             assert_eq!(validity.state, state(&expected), "{prefix} {origin:?}");
+            let origin_as = origin.map(Asn::new);
+            assert_eq!(index.state(prefix, origin_as), validity.state, "{prefix}");
+            assert_eq!(index.validity(prefix, origin_as), validity, "{prefix}");
             let found = validity.covering.iter();
             let mut found: Vec<(String, Fit)> =
                 found.map(|(vrp, fit)| (vrp.to_string(), *fit)).collect();

@@ -1,8 +1,8 @@
 //! `rov_cases.json`: origin validation (RFC 6811), with how each covering VRP fits.
 
-use rutter::payload::validity::{Fit, State};
+use rutter::payload::validity::Fit;
 use rutter::payload::vrp::VrpError;
-use rutter::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
+use rutter::payload::{Asn, Attribute, DataSet, Index, RowsBuilder, Vrp};
 
 use super::{cases, name, number, parsed};
 
@@ -38,23 +38,18 @@ fn routes_are_validated_as_named() {
         let origin = route["origin_asn"].as_u64();
         let origin = origin.map(|asn| Asn::new(u32::try_from(asn).unwrap()));
         let validity = set.payload().validity(prefix, origin);
+        let index = Index::new(set.payload());
+        assert_eq!(index.validity(prefix, origin), validity, "{name}");
+        assert_eq!(index.state(prefix, origin), validity.state, "{name}");
         let expected = &case["expected"];
-        let state = match expected["state"].as_str().unwrap() {
-            "valid" => State::Valid,
-            "invalid" => State::Invalid,
-            "not-found" => State::NotFound,
-            other => panic!("{other}"),
-        };
-        assert_eq!(validity.state, state, "{name}");
+        let state = expected["state"].as_str().unwrap();
+        assert_eq!(validity.state.to_string(), state, "{name}");
         let listed = |list: &str| -> Vec<String> {
             let places = expected[list].as_array().unwrap();
             let found = places.iter().map(|place| vrps[number::<usize>(place)]);
             sorted(&found.collect::<Vec<_>>())
         };
-        let fitting = |wanted: Fit| {
-            let fits = validity.covering.iter().filter(|(_, fit)| *fit == wanted);
-            sorted(&fits.map(|(vrp, _)| *vrp).collect::<Vec<_>>())
-        };
+        let fitting = |wanted: Fit| sorted(&validity.fitting(wanted).copied().collect::<Vec<_>>());
         let all = validity.covering.iter().map(|(vrp, _)| *vrp);
         assert_eq!(
             sorted(&all.collect::<Vec<_>>()),
