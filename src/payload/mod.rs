@@ -4,7 +4,7 @@
 //! for an AS, an [`Aspa`] which providers a customer AS has. Read in this order: the values
 //! ([`asn`], [`vrp`], [`router_key`], [`aspa`]), what a source says of them ([`rows`]), the set
 //! that is served ([`set`]), how two sets differ ([`delta`]) and how one changes piece by piece
-//! ([`edit`]), and what a set says about a route ([`validity`], [`index`]).
+//! ([`edit`]), and what a set says about a route ([`validity`], [`index`], [`aspa_path`]).
 //!
 //! Nothing here knows a protocol, a file format or a clock. The one thing it shares with the wire
 //! is the order: every value's `Ord` is the order of announcements of 8210bis §11.2, so that a
@@ -12,6 +12,7 @@
 
 pub mod asn;
 pub mod aspa;
+pub mod aspa_path;
 pub mod delta;
 pub mod edit;
 pub mod index;

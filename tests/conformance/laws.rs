@@ -3,6 +3,7 @@
 mod deltas;
 mod exceptions;
 mod model;
+mod paths;
 mod rows;
 mod sessions;
 mod validity;

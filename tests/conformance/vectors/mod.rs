@@ -1,5 +1,6 @@
 //! The vector files, each in full; the counts are asserted so that nothing is skipped silently.
 
+mod aspa;
 mod ordering;
 mod pdus;
 mod rov;
