@@ -3,7 +3,6 @@
 mod deltas;
 mod exceptions;
 mod model;
-mod paths;
 mod rows;
 mod sessions;
 mod validity;
