@@ -10,9 +10,12 @@ use rutter::cmd::acquire::Expired;
 use rutter::cmd::dump::{Form, Output};
 use rutter::cmd::validate::{BadLines, Data};
 use rutter::config::Settings;
+use rutter::net::Endpoint;
 use rutter::rtr::{Version, Versions};
-use rutter::slurm::Reading;
+use rutter::slurm::{AspaOverlap, Reading};
+use rutter::tools::check::Detail;
 use rutter::tools::dump::Request;
+use rutter::tools::path::{Question, Role};
 use rutter::tools::validate::AsSets;
 use rutter::tools::verdicts::{self, Extent};
 use rutter::{cmd, log};
@@ -79,54 +82,94 @@ fn run(command: Command) -> Result<Answer, Box<dyn Error>> {
             )?;
             Ok(Answer::Yes)
         }
-        Command::Validate(typed) => cmd::validate::run(&validate(*typed)),
+        Command::Validate(typed) => validate(*typed),
+        Command::Slurm(cli::Slurm::Check(typed)) => cmd::slurm::check(&slurm_check(typed)),
     }
 }
 
-fn validate(typed: cli::Validate) -> cmd::validate::Request {
-    cmd::validate::Request {
-        data: Data {
-            from: Request {
-                from: typed.vrps,
-                versions: Versions::ALL,
-                limit: Duration::from_secs(typed.timeout),
-            },
-            slurm: typed.slurm,
-            reading: reading(typed.lenient),
-            expired: if typed.keep_expired {
-                Expired::Keep
-            } else {
-                Expired::Drop
-            },
+fn validate(typed: cli::Validate) -> Result<Answer, Box<dyn Error>> {
+    let form = match typed.output.as_str() {
+        "json" => verdicts::Form::Json,
+        "csv" => verdicts::Form::Csv,
+        _ => verdicts::Form::Table,
+    };
+    let data = Data {
+        from: asked_for(typed.vrps, typed.timeout),
+        slurm: typed.slurm,
+        reading: reading(typed.lenient),
+        aspa_overlap: aspa_overlap(typed.aspa_overlap),
+        expired: match typed.keep_expired {
+            true => Expired::Keep,
+            false => Expired::Drop,
         },
+    };
+    if let Some(path) = &typed.path {
+        let from = Role::ALL
+            .into_iter()
+            .find(|from| typed.from.as_deref() == Some(from.name()));
+        let question = Question::new(path, from.ok_or("--path needs --from")?, typed.neighbor)?;
+        return cmd::path::run(&cmd::path::Request {
+            data,
+            question,
+            form,
+        });
+    }
+    cmd::validate::run(&cmd::validate::Request {
+        data,
         routes: typed.routes,
         lists: typed.file,
         as_sets: match typed.as_sets.as_str() {
             "none" => AsSets::None,
             _ => AsSets::Skip,
         },
-        bad_lines: if typed.skip_bad {
-            BadLines::Skip
-        } else {
-            BadLines::Fail
+        bad_lines: match typed.skip_bad {
+            true => BadLines::Skip,
+            false => BadLines::Fail,
+        },
+        form,
+        extent: match typed.summary {
+            true => Extent::Summary,
+            false => Extent::Routes,
+        },
+    })
+}
+
+fn slurm_check(typed: cli::SlurmCheck) -> cmd::slurm::Request {
+    let limit = typed.timeout;
+    cmd::slurm::Request {
+        paths: typed.files,
+        reading: reading(typed.lenient),
+        aspa_overlap: aspa_overlap(typed.aspa_overlap),
+        against: typed.against.map(|from| asked_for(from, limit)),
+        detail: match typed.verbose {
+            true => Detail::Payloads,
+            false => Detail::Counts,
         },
         form: match typed.output.as_str() {
-            "json" => verdicts::Form::Json,
-            "csv" => verdicts::Form::Csv,
-            _ => verdicts::Form::Table,
-        },
-        extent: if typed.summary {
-            Extent::Summary
-        } else {
-            Extent::Routes
+            "json" => cmd::slurm::Form::Json,
+            _ => cmd::slurm::Form::Table,
         },
     }
 }
 
-fn reading(lenient: bool) -> Reading {
-    if lenient {
-        Reading::Lenient
-    } else {
-        Reading::Strict
+fn asked_for(from: Endpoint, seconds: u64) -> Request {
+    Request {
+        from,
+        versions: Versions::ALL,
+        limit: Duration::from_secs(seconds),
+    }
+}
+
+const fn aspa_overlap(allowed: bool) -> AspaOverlap {
+    match allowed {
+        true => AspaOverlap::Allowed,
+        false => AspaOverlap::Refused,
+    }
+}
+
+const fn reading(lenient: bool) -> Reading {
+    match lenient {
+        true => Reading::Lenient,
+        false => Reading::Strict,
     }
 }

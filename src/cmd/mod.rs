@@ -2,6 +2,7 @@
 
 pub mod acquire;
 pub mod dump;
+pub mod path;
 pub mod serve;
 pub mod slurm;
 pub mod validate;

@@ -12,7 +12,7 @@ use super::acquire::{self, Expired, acquire};
 use super::{Answer, slurm};
 use crate::json::decompress;
 use crate::net::Endpoint;
-use crate::payload::{DataSet, Rows};
+use crate::payload::{DataSet, Index, Rows};
 use crate::slurm::{AspaOverlap, Reading};
 use crate::tools::dump;
 use crate::tools::routes;
@@ -28,6 +28,8 @@ pub struct Data {
     pub slurm: Vec<PathBuf>,
     /// How these are read.
     pub reading: Reading,
+    /// Whether two of them may speak of one customer's ASPAs.
+    pub aspa_overlap: AspaOverlap,
     /// What is done with what has expired.
     pub expired: Expired,
 }
@@ -72,7 +74,7 @@ pub fn run(request: &Request) -> Result<Answer, Box<dyn Error>> {
     let data = DataSet::new(&rows(&request.data)?);
     let out = io::stdout().lock();
     let verdicts = Verdicts::new(out, request.form, request.extent);
-    let mut validator = Validator::new(data.payload(), request.as_sets, verdicts);
+    let mut validator = Validator::new(Index::new(data.payload()), request.as_sets, verdicts);
     for route in &typed {
         if let Err(cause) = validator.route(route) {
             return unwritten(cause);
@@ -117,7 +119,7 @@ pub fn run(request: &Request) -> Result<Answer, Box<dyn Error>> {
 /// The rows that count: without what expired, with the local exceptions.
 pub(super) fn rows(data: &Data) -> Result<Rows, Box<dyn Error>> {
     // Before anything is fetched: it is quicker to see what is wrong with a file.
-    let exceptions = slurm::exceptions(&data.slurm, data.reading, AspaOverlap::Refused)?;
+    let exceptions = slurm::exceptions(&data.slurm, data.reading, data.aspa_overlap)?;
     let acquired = acquire(&data.from)?;
     let (rows, expired) = acquire::current(&acquired.rows, data.expired);
     if expired > 0 {
@@ -165,7 +167,7 @@ fn opened(path: &Path) -> Result<File, Unread> {
 }
 
 /// Nobody reads what is written, or it cannot be written.
-fn unwritten(cause: io::Error) -> Result<Answer, Box<dyn Error>> {
+pub(super) fn unwritten(cause: io::Error) -> Result<Answer, Box<dyn Error>> {
     // Whoever reads has seen enough, as `head` has; but not all routes were looked at.
     if cause.kind() == io::ErrorKind::BrokenPipe {
         return Ok(Answer::Undetermined);

@@ -12,20 +12,79 @@ use crate::slurm::{FileError, Parsed, Reading, parse};
 /// The longest file that is read; the parser refuses shorter ones already.
 const LONGEST: u64 = 64 << 20;
 
-/// What came of reading files.
-#[derive(Clone, Debug, Default)]
-pub struct Loaded {
-    /// Each file in the order in which they were named, those of a folder by name.
-    pub files: Vec<Result<Parsed, FileError>>,
+/// Why a file says nothing.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It cannot be read.
+    Unread(LoadError),
+    /// It has faults.
+    Faults(FileError),
 }
 
-/// Files cannot be read.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unread(error) => error.fmt(f),
+            Self::Faults(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for Refusal {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Unread(error) => error.source(),
+            Self::Faults(error) => error.source(),
+        }
+    }
+}
+
+/// Reads files, the `.json` and `.slurm` files of folders, and for `-` standard input: in the order
+/// in which they are named, those of a folder by name. Each comes with its name.
+pub fn load(paths: &[PathBuf], reading: Reading) -> Vec<(String, Result<Parsed, Refusal>)> {
+    let mut files = Vec::new();
+    for path in paths {
+        match named(path) {
+            Ok(found) => files.extend(
+                found
+                    .iter()
+                    .map(|path| (path.display().to_string(), read(path, reading))),
+            ),
+            Err(error) => {
+                files.push((path.display().to_string(), Err(Refusal::Unread(error))));
+            }
+        }
+    }
+    files
+}
+
+fn read(path: &Path, reading: Reading) -> Result<Parsed, Refusal> {
+    let text = if path.as_os_str() == "-" {
+        octets(io::stdin().lock())
+    } else {
+        File::open(path).and_then(octets)
+    };
+    let text = text.map_err(|cause| Refusal::Unread(failed(path)(cause)))?;
+    parse(&path.display().to_string(), &text, reading).map_err(Refusal::Faults)
+}
+
+/// A file cannot be read, or a folder has none.
 #[derive(Debug)]
 pub struct LoadError {
     /// The file or folder.
     path: PathBuf,
     /// What is wrong; `None` for a folder without files.
     cause: Option<io::Error>,
+}
+
+impl LoadError {
+    /// What is wrong, without the name of the file.
+    pub fn reason(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("cannot be read: {cause}"),
+            None => "expected files that end in .json or .slurm in this folder, found none".into(),
+        }
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -47,30 +106,6 @@ impl Error for LoadError {
     }
 }
 
-impl Loaded {
-    /// Reads files, the `.json` and `.slurm` files of folders, and for `-` standard input.
-    ///
-    /// # Errors
-    ///
-    /// When one of them cannot be read. What is wrong in a file is no error here.
-    pub fn read(paths: &[PathBuf], reading: Reading) -> Result<Self, LoadError> {
-        let mut files = Vec::new();
-        for path in paths {
-            if path.as_os_str() == "-" {
-                let text = octets(path, io::stdin().lock())?;
-                files.push(parse("-", &text, reading));
-                continue;
-            }
-            for path in named(path)? {
-                let file = File::open(&path).map_err(failed(&path))?;
-                let text = octets(&path, file)?;
-                files.push(parse(&path.display().to_string(), &text, reading));
-            }
-        }
-        Ok(Self { files })
-    }
-}
-
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> LoadError {
     let path = path.to_owned();
     move |cause| LoadError {
@@ -79,10 +114,9 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> LoadError {
     }
 }
 
-fn octets(path: &Path, input: impl Read) -> Result<Vec<u8>, LoadError> {
+fn octets(input: impl Read) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    let read = input.take(LONGEST).read_to_end(&mut text);
-    read.map_err(failed(path))?;
+    input.take(LONGEST).read_to_end(&mut text)?;
     Ok(text)
 }
 

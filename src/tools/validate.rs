@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 
 use super::lines::{End, Line, Lines};
 use super::routes::{First, Layout, Origin, Route, RouteError};
-use super::verdicts::{Outcome, Verdicts};
-use crate::payload::PayloadSet;
+use super::verdicts::{Extent, Outcome, Verdicts};
+use crate::payload::Index;
 use crate::payload::validity::{Fit, State, Validity};
 
 /// What is done with a route that has an AS set for its origin.
@@ -137,18 +137,18 @@ pub enum Event<'a> {
 
 /// Validates routes, in constant memory however many there are.
 #[derive(Debug)]
-pub struct Validator<'a, W: Write> {
-    set: &'a PayloadSet,
+pub struct Validator<W: Write> {
+    index: Index,
     as_sets: AsSets,
     verdicts: Verdicts<W>,
     counts: Counts,
 }
 
-impl<'a, W: Write> Validator<'a, W> {
-    /// Validates against this set.
-    pub fn new(set: &'a PayloadSet, as_sets: AsSets, verdicts: Verdicts<W>) -> Self {
+impl<W: Write> Validator<W> {
+    /// Validates against the VRPs of this index.
+    pub fn new(index: Index, as_sets: AsSets, verdicts: Verdicts<W>) -> Self {
         Self {
-            set,
+            index,
             as_sets,
             verdicts,
             counts: Counts::default(),
@@ -165,7 +165,20 @@ impl<'a, W: Write> Validator<'a, W> {
             self.counts.skipped += 1;
             return Ok(());
         }
-        let validity = self.set.validity(route.prefix, route.origin.asn());
+        let (prefix, origin) = (route.prefix, route.origin.asn());
+        // Nobody asks what covers a route that is only counted, and is not invalid.
+        if self.verdicts.extent() == Extent::Summary {
+            let count = match self.index.state(prefix, origin) {
+                State::Valid => Some(&mut self.counts.valid),
+                State::NotFound => Some(&mut self.counts.not_found),
+                State::Invalid => None,
+            };
+            if let Some(count) = count {
+                *count += 1;
+                return Ok(());
+            }
+        }
+        let validity = self.index.validity(prefix, origin);
         self.counts.add(&validity);
         self.verdicts.route(route, &validity)
     }

@@ -75,6 +75,10 @@ impl<W: Write> Verdicts<W> {
         }
     }
 
+    pub(super) const fn extent(&self) -> Extent {
+        self.extent
+    }
+
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
