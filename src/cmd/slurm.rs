@@ -56,12 +56,17 @@ pub fn check(request: &Request) -> Result<Answer, Box<dyn Error>> {
     let loaded = load(&request.paths, request.reading);
     let (mut check, exceptions) = Check::new(loaded, request.aspa_overlap);
     let mut failed = None;
-    if let (Some(exceptions), Some(against)) = (exceptions, &request.against) {
-        match held_against(&exceptions, against) {
+    match (exceptions, &request.against) {
+        (Some(exceptions), Some(against)) => match held_against(&exceptions, against) {
             Ok(against) => check.against = Some(against),
             // What was found in the files is worth telling all the same.
             Err(error) => failed = Some(error),
+        },
+        (None, Some(against)) => {
+            let from = &against.from;
+            eprintln!("rutter: files that cannot be used were not held against {from}");
         }
+        (_, None) => {}
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let written = match request.form {

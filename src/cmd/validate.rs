@@ -82,8 +82,8 @@ pub fn run(request: &Request) -> Result<Answer, Box<dyn Error>> {
     }
     let mut listener = Listener::new(request)?;
     let mut broken_off = None;
-    for (name, list) in lists {
-        let input = decompress::unpacked(list).map_err(Stop::Input);
+    for List { name, input } in lists {
+        let input = decompress::unpacked(input).map_err(Stop::Input);
         let read =
             input.and_then(|input| validator.list(input, |event| listener.hear(&name, event)));
         match read {
@@ -134,8 +134,14 @@ pub(super) fn rows(data: &Data) -> Result<Rows, Box<dyn Error>> {
     Ok(exceptions.apply(&rows, 0).rows)
 }
 
+/// A list that is open.
+struct List {
+    name: String,
+    input: Box<dyn Read>,
+}
+
 /// Opens all lists before anything is written.
-fn open(request: &Request) -> Result<Vec<(String, Box<dyn Read>)>, Box<dyn Error>> {
+fn open(request: &Request) -> Result<Vec<List>, Box<dyn Error>> {
     let stdin = |path: &&PathBuf| path.as_os_str() == "-";
     let mut readers = request
         .lists
@@ -147,14 +153,15 @@ fn open(request: &Request) -> Result<Vec<(String, Box<dyn Read>)>, Box<dyn Error
     if readers > 1 {
         return Err("standard input can be read once only".into());
     }
-    let mut lists: Vec<(String, Box<dyn Read>)> = Vec::new();
+    let mut lists = Vec::new();
     for path in &request.lists {
         let name = path.display().to_string();
-        if path.as_os_str() == "-" {
-            lists.push((name, Box::new(io::stdin())));
+        let input: Box<dyn Read> = if path.as_os_str() == "-" {
+            Box::new(io::stdin())
         } else {
-            lists.push((name, Box::new(opened(path)?)));
-        }
+            Box::new(opened(path)?)
+        };
+        lists.push(List { name, input });
     }
     Ok(lists)
 }

@@ -102,7 +102,8 @@ impl fmt::Display for LoadError {
 
 impl Error for LoadError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.as_ref().map(|cause| cause as _)
+        let cause = self.cause.as_ref()?;
+        Some(cause)
     }
 }
 

@@ -124,7 +124,7 @@ pub enum Stop {
 }
 
 /// What happens while a list is read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
     /// There is a bad line.
     Bad(&'a BadLine),

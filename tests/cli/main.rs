@@ -9,7 +9,11 @@ mod program;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod slurm;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod validate;
