@@ -27,6 +27,7 @@ pub struct Request {
 ///
 /// When the data cannot be had, or the answer cannot be written.
 pub fn run(request: &Request) -> Result<Answer, Box<dyn Error>> {
+    request.data.reads_stdin_once(&[])?;
     let data = DataSet::new(&rows(&request.data)?);
     let set = data.payload();
     if set.aspas().is_empty() {

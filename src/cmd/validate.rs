@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -70,36 +70,25 @@ pub enum BadLines {
 /// When the data or the routes cannot be had, or the verdicts cannot be written.
 pub fn run(request: &Request) -> Result<Answer, Box<dyn Error>> {
     let typed = routes::typed(&request.routes)?;
-    let lists = open(request)?;
+    request.data.reads_stdin_once(&request.lists)?;
+    let lists = open(&request.lists)?;
     let data = DataSet::new(&rows(&request.data)?);
-    let out = io::stdout().lock();
-    let verdicts = Verdicts::new(out, request.form, request.extent);
-    let mut validator = Validator::new(Index::new(data.payload()), request.as_sets, verdicts);
+    let index = Index::new(data.payload());
+    let verdicts = Verdicts::new(io::stdout().lock(), request.form, request.extent);
+    let mut validator = Validator::new(index, request.as_sets, verdicts);
     for route in &typed {
         if let Err(cause) = validator.route(route) {
             return unwritten(cause);
         }
     }
-    let mut listener = Listener::new(request)?;
-    let mut broken_off = None;
-    for List { name, input } in lists {
-        let input = decompress::unpacked(input).map_err(Stop::Input);
-        let read =
-            input.and_then(|input| validator.list(input, |event| listener.hear(&name, event)));
-        match read {
-            Ok(()) => {}
-            Err(Stop::Output(cause)) => return unwritten(cause),
-            Err(Stop::Input(cause)) => {
-                broken_off = Some(BrokenOff { name, cause });
-                break;
-            }
-        }
-    }
-    listener.finish();
+    let broken_off = match validate_lists(lists, &mut validator, Listener::new(request)?) {
+        Ok(()) => None,
+        Err((_, Stop::Output(cause))) => return unwritten(cause),
+        Err((name, Stop::Input(cause))) => Some(BrokenOff { name, cause }),
+    };
     let reason = broken_off.as_ref().map(|broken| super::explain(broken));
-    let outcome = reason
-        .as_deref()
-        .map_or(Outcome::Complete, Outcome::BrokenOff);
+    let outcome = reason.as_deref();
+    let outcome = outcome.map_or(Outcome::Complete, Outcome::BrokenOff);
     let counts = match validator.finish(&outcome) {
         Ok(counts) => counts,
         Err(cause) => return unwritten(cause),
@@ -114,6 +103,38 @@ pub fn run(request: &Request) -> Result<Answer, Box<dyn Error>> {
     } else {
         Answer::Yes
     })
+}
+
+/// Validates lists up to the first that cannot be validated to its end, and names that.
+fn validate_lists(
+    lists: Vec<List>,
+    validator: &mut Validator<impl Write>,
+    mut listener: Listener,
+) -> Result<(), (String, Stop)> {
+    for List { name, input } in lists {
+        listener.begin(&name);
+        let read = decompress::unpacked(input)
+            .map_err(Stop::Input)
+            .and_then(|input| validator.list(input, |event| listener.hear(&name, event)));
+        if let Err(stop) = read {
+            listener.finish();
+            return Err((name, stop));
+        }
+    }
+    listener.finish();
+    Ok(())
+}
+
+impl Data {
+    /// Standard input can be read once, and nobody says which of several means it.
+    pub(super) fn reads_stdin_once(&self, lists: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+        let paths = self.slurm.iter().chain(lists);
+        let readers = paths.filter(|path| path.as_os_str() == "-").count();
+        if readers + usize::from(self.from.from == Endpoint::Stdin) > 1 {
+            return Err("standard input can be read once only".into());
+        }
+        Ok(())
+    }
 }
 
 /// The rows that count: without what expired, with the local exceptions.
@@ -141,20 +162,9 @@ struct List {
 }
 
 /// Opens all lists before anything is written.
-fn open(request: &Request) -> Result<Vec<List>, Box<dyn Error>> {
-    let stdin = |path: &&PathBuf| path.as_os_str() == "-";
-    let mut readers = request
-        .lists
-        .iter()
-        .chain(&request.data.slurm)
-        .filter(stdin)
-        .count();
-    readers += usize::from(request.data.from.from == Endpoint::Stdin);
-    if readers > 1 {
-        return Err("standard input can be read once only".into());
-    }
+fn open(paths: &[PathBuf]) -> Result<Vec<List>, Unread> {
     let mut lists = Vec::new();
-    for path in &request.lists {
+    for path in paths {
         let name = path.display().to_string();
         let input: Box<dyn Read> = if path.as_os_str() == "-" {
             Box::new(io::stdin())
@@ -205,10 +215,14 @@ impl Listener {
         Ok(Self { bar, bad: 0 })
     }
 
+    fn begin(&self, name: &str) {
+        self.bar.set_message(name.to_owned());
+    }
+
     fn hear(&mut self, name: &str, event: Event<'_>) {
         match event {
-            Event::Progress(0) => self.bar.set_message(name.to_owned()),
             Event::Progress(routes) => self.bar.set_position(routes),
+            Event::Empty => self.say(&format!("{name}: there are no routes")),
             Event::Unended(line) => self.say(&format!(
                 "{name}:{line}: the last line is not ended; if it was cut short its route is wrong"
             )),

@@ -377,7 +377,10 @@ impl EntryReport {
             Action::Filter { matched: 0, .. } => writeln!(out, "removes nothing")?,
             Action::Filter { matched, alone: 0 } => {
                 let others = self.also_matched_by.join(", ");
-                writeln!(out, "removes {matched}, shadowed: all by {others}, too")?;
+                writeln!(
+                    out,
+                    "removes {matched}, none of them alone: shadowed by {others}"
+                )?;
             }
             Action::Filter { matched, alone } if alone < matched => {
                 writeln!(out, "removes {matched}, {alone} of them alone")?;

@@ -63,7 +63,7 @@ impl fmt::Display for DumpError {
             Self::Unsupported(from) => {
                 write!(
                     f,
-                    "{from} cannot be dumped so far: give tcp://host:port or a path"
+                    "{from} cannot be read so far: give tcp://host:port, http(s)://… or a path"
                 )
             }
         }

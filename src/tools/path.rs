@@ -57,6 +57,16 @@ impl Role {
         }
     }
 
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Customer => "customer",
+            Self::Provider => "provider",
+            Self::Peer => "lateral peer",
+            Self::RsClient => "client of a route server",
+            Self::Rs => "route server",
+        }
+    }
+
     /// The procedure that routes from there are verified by.
     pub const fn procedure(self) -> Procedure {
         match self {
@@ -147,7 +157,7 @@ impl Question {
         writeln!(out, "{}: {}", answer.state, answer.reason)?;
         writeln!(out, "path       {}", Shown(&self.path))?;
         let procedure = procedure(self.from);
-        writeln!(out, "procedure  {procedure}, from a {}", self.from.name())?;
+        writeln!(out, "procedure  {procedure}, from a {}", self.from.words())?;
         let Reason::Hops { ramps, .. } = answer.reason else {
             return Ok(());
         };

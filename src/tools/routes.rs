@@ -597,6 +597,31 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_cut_anywhere_is_no_other_route() {
+        let whole = [
+            "192.0.2.0/24 64496",
+            "64496\t2001:db8::/32\t12",
+            "192.0.2.0, 24, AS64496",
+            "192.0.2.0/24,{64496,64497}",
+        ];
+        for line in whole {
+            let Ok(First::Route(layout)) = Layout::detect(line) else {
+                panic!("{line}");
+            };
+            let right = layout.route(line).unwrap();
+            for end in 0..line.len() {
+                let cut = &line[..end];
+                // Only the last number can be another one without a trace.
+                if let Ok(route) = layout.route(cut) {
+                    assert_eq!(route.prefix, right.prefix, "{cut}");
+                }
+                let _ = Layout::detect(cut);
+                let _ = typed(&[cut.to_owned()]);
+            }
+        }
+    }
+
+    #[test]
     fn routes_are_typed_as_one_word_or_two() {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         let right: Vec<String> = words(&[

@@ -133,6 +133,8 @@ pub enum Event<'a> {
     Unended(u64),
     /// So many routes were validated so far.
     Progress(u64),
+    /// The list ended and had nothing in it but comments.
+    Empty,
 }
 
 /// Validates routes, in constant memory however many there are.
@@ -189,6 +191,7 @@ impl<W: Write> Validator<W> {
     ///
     /// When the list breaks off, or the verdicts cannot be written.
     pub fn list(&mut self, input: impl Read, mut tell: impl FnMut(Event<'_>)) -> Result<(), Stop> {
+        let before = self.counts;
         let mut lines = Lines::new(input);
         let mut layout = None;
         loop {
@@ -197,6 +200,9 @@ impl<W: Write> Validator<W> {
                 tell(Event::Progress(self.counts.routes()));
             }
             let Some(line) = lines.next_line().map_err(Stop::Input)? else {
+                if self.counts == before {
+                    tell(Event::Empty);
+                }
                 return Ok(());
             };
             let number = line.number;

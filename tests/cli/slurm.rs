@@ -226,8 +226,8 @@ fn each_entry_says_what_it_does_to_a_set() {
             format!(
                 "{x}: ok, 3 filters, 2 assertions\n\
                  {x}:5:4: prefixFilters[0] (10.0.0.0/8): removes 10, 9 of them alone\n\
-                 {x}:6:4: prefixFilters[1] (10.0.1.0/24 AS64496): removes 1, shadowed: all by \
-                 {x} prefixFilters[0] (10.0.0.0/8), too\n\
+                 {x}:6:4: prefixFilters[1] (10.0.1.0/24 AS64496): removes 1, none of them \
+                 alone: shadowed by {x} prefixFilters[0] (10.0.0.0/8)\n\
                  {x}:7:4: prefixFilters[2] (AS64499): removes nothing\n\
                  {x}:13:4: prefixAssertions[0] (198.51.100.0/24-24 AS64498): adds it\n\
                  {x}:14:4: prefixAssertions[1] (192.0.2.0/24-24 AS64497): adds nothing, it is \

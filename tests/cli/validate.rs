@@ -279,6 +279,10 @@ fn a_list_that_breaks_off_is_counted_so_far_and_no_answer() {
     assert_eq!(ran.code, Some(0));
     assert!(ran.out.starts_with("2 routes: 2 valid"));
     assert!(ran.err.contains(":2: the last line is not ended"));
+    // Nothing at all is whole, and worth a word.
+    let ran = validate("# comment\n", &["--summary"]);
+    assert_eq!(ran.code, Some(0));
+    assert!(ran.out.starts_with("0 routes") && ran.err.contains("there are no routes"));
     // A folder can be opened and not read.
     let (folder, vrps) = vrps();
     let ran = rutter([
