@@ -52,8 +52,8 @@ fn summary(ran: &Ran) -> Value {
     serde_json::from_str::<Value>(last).unwrap()["summary"].clone()
 }
 
-/// The words of a line of the table up to the reason.
-fn words(line: &str) -> Vec<&str> {
+/// Prefix, origin and state on a line of the table.
+fn verdict(line: &str) -> Vec<&str> {
     line.split_ascii_whitespace().take(3).collect()
 }
 
@@ -64,12 +64,15 @@ fn routes_are_typed_and_told() {
     let ran = with(&["192.0.2.0/24", "AS64496", "203.0.113.0/24,64496"]);
     let out = ran.done();
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(words(lines[1]), ["192.0.2.0/24", "AS64496", "valid"]);
+    assert_eq!(verdict(lines[1]), ["192.0.2.0/24", "AS64496", "valid"]);
     assert!(
         lines[1]
             .ends_with("matched by 192.0.2.0/24-25 AS64496; wrong AS for 192.0.2.0/24-24 AS64497")
     );
-    assert_eq!(words(lines[2]), ["203.0.113.0/24", "AS64496", "not-found"]);
+    assert_eq!(
+        verdict(lines[2]),
+        ["203.0.113.0/24", "AS64496", "not-found"]
+    );
     assert_eq!(
         lines[3],
         "2 routes: 1 valid, 0 invalid (0 wrong AS, 0 too long, 0 both), 1 not found; \
@@ -558,19 +561,20 @@ pub(super) fn examples(help: &str) -> Vec<Vec<String>> {
     let joined = rest.replace("\\\n", " ");
     let lines = joined.lines().map(str::trim);
     let commands = lines.filter(|line| line.starts_with("rutter "));
-    commands
-        .map(|line| {
-            let mut words = Vec::new();
-            for (place, part) in line.split('\'').enumerate() {
-                if place % 2 == 1 {
-                    words.push(part.to_owned());
-                } else {
-                    words.extend(part.split_ascii_whitespace().map(str::to_owned));
-                }
-            }
-            words
-        })
-        .collect()
+    commands.map(words).collect()
+}
+
+/// The words of a command, as a shell splits it.
+pub(super) fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, part) in line.split('\'').enumerate() {
+        if place % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_ascii_whitespace().map(str::to_owned));
+        }
+    }
+    words
 }
 
 #[test]
