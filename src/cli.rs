@@ -117,8 +117,8 @@ another form is told and counted, and not guessed at.
 
 The last line counts what there was; in JSON it is the object `summary`, in CSV a comment.
 
-Exit status: 0 when no route and no path is invalid, 1 when one is; 2 when that could not be determined,
-which includes bad lines without --skip-bad and a list that breaks off.";
+Exit status: 0 when no route and no path is invalid, 1 when one is; 2 when that could not be
+determined, as with bad lines without --skip-bad and with a list that breaks off.";
 
 /// `rutter serve`.
 #[derive(Args, Debug)]
