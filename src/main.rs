@@ -32,9 +32,7 @@ fn main() -> ExitCode {
         .map_err(Into::into)
         .and_then(|()| run(cli.command));
     match done {
-        Ok(Answer::Yes) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(NO),
-        Ok(Answer::Undetermined) => ExitCode::from(UNDETERMINED),
+        Ok(code) => code,
         Err(error) => {
             eprintln!("rutter: {}", cmd::explain(&*error));
             ExitCode::from(UNDETERMINED)
@@ -42,7 +40,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<Answer, Box<dyn Error>> {
+fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Serve(typed) => {
             let cli::Serve {
@@ -59,7 +57,6 @@ fn run(command: Command) -> Result<Answer, Box<dyn Error>> {
                 allow,
                 set,
             })?;
-            Ok(Answer::Yes)
         }
         Command::Dump(typed) => {
             let highest = Version::from_octet(typed.highest_version).unwrap_or(Version::V2);
@@ -80,10 +77,20 @@ fn run(command: Command) -> Result<Answer, Box<dyn Error>> {
                     file: typed.file,
                 },
             )?;
-            Ok(Answer::Yes)
         }
-        Command::Validate(typed) => validate(*typed),
-        Command::Slurm(cli::Slurm::Check(typed)) => cmd::slurm::check(&slurm_check(typed)),
+        Command::Validate(typed) => return validate(*typed).map(code),
+        Command::Slurm(cli::Slurm::Check(typed)) => {
+            return cmd::slurm::check(&slurm_check(typed)).map(code);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn code(answer: Answer) -> ExitCode {
+    match answer {
+        Answer::Yes => ExitCode::SUCCESS,
+        Answer::No => ExitCode::from(NO),
+        Answer::Undetermined => ExitCode::from(UNDETERMINED),
     }
 }
 
