@@ -5,13 +5,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rutter::cli::{self, Cli, Command};
+use rutter::cmd::Answer;
+use rutter::cmd::acquire::Expired;
 use rutter::cmd::dump::Output;
 use rutter::cmd::order::Order;
+use rutter::cmd::validate::{BadLines, Data};
 use rutter::cmd::{dump, status};
 use rutter::config::Settings;
 use rutter::config::from::Peer;
+use rutter::net::Endpoint;
 use rutter::rtr::{Version, Versions};
+use rutter::slurm::{AspaOverlap, Reading};
+use rutter::tools::check::Detail;
 use rutter::tools::dump::Request;
+use rutter::tools::path::{Question, Role};
+use rutter::tools::validate::AsSets;
+use rutter::tools::verdicts::{self, Extent};
 use rutter::{cmd, log};
 
 /// The answer is no.
@@ -58,6 +67,10 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 },
             )?;
         }
+        Command::Validate(typed) => return validate(*typed).map(code),
+        Command::Slurm(cli::Slurm::Check(typed)) => {
+            return cmd::slurm::check(&slurm_check(typed)).map(code);
+        }
         Command::Status(typed) => {
             let form = match typed.output.as_str() {
                 "json" => status::Form::Json,
@@ -78,11 +91,7 @@ fn order(control: cli::Control, order: &Order) -> Result<ExitCode, Box<dyn Error
 
 /// Yes or no, as an exit code.
 fn answer(yes: bool) -> ExitCode {
-    if yes {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(NO)
-    }
+    code(if yes { Answer::Yes } else { Answer::No })
 }
 
 fn config(typed: cli::Config) -> Result<ExitCode, Box<dyn Error>> {
@@ -111,5 +120,100 @@ fn config(typed: cli::Config) -> Result<ExitCode, Box<dyn Error>> {
             environment: env,
             file,
         }),
+    }
+}
+
+fn code(answer: Answer) -> ExitCode {
+    match answer {
+        Answer::Yes => ExitCode::SUCCESS,
+        Answer::No => ExitCode::from(NO),
+        Answer::Undetermined => ExitCode::from(UNDETERMINED),
+    }
+}
+
+fn validate(typed: cli::Validate) -> Result<Answer, Box<dyn Error>> {
+    let form = match typed.output.as_str() {
+        "json" => verdicts::Form::Json,
+        "csv" => verdicts::Form::Csv,
+        _ => verdicts::Form::Table,
+    };
+    let data = Data {
+        from: asked_for(typed.vrps, typed.timeout),
+        slurm: typed.slurm,
+        reading: reading(typed.lenient),
+        aspa_overlap: aspa_overlap(typed.aspa_overlap),
+        expired: match typed.keep_expired {
+            true => Expired::Keep,
+            false => Expired::Drop,
+        },
+    };
+    if let Some(path) = &typed.path {
+        let from = Role::ALL
+            .into_iter()
+            .find(|from| typed.from.as_deref() == Some(from.name()));
+        let question = Question::new(path, from.ok_or("--path needs --from")?, typed.neighbor)?;
+        return cmd::path::run(&cmd::path::Request {
+            data,
+            question,
+            form,
+        });
+    }
+    cmd::validate::run(&cmd::validate::Request {
+        data,
+        routes: typed.routes,
+        lists: typed.file,
+        as_sets: match typed.as_sets.as_str() {
+            "none" => AsSets::None,
+            _ => AsSets::Skip,
+        },
+        bad_lines: match typed.skip_bad {
+            true => BadLines::Skip,
+            false => BadLines::Fail,
+        },
+        form,
+        extent: match typed.summary {
+            true => Extent::Summary,
+            false => Extent::Routes,
+        },
+    })
+}
+
+fn slurm_check(typed: cli::SlurmCheck) -> cmd::slurm::Request {
+    let limit = typed.timeout;
+    cmd::slurm::Request {
+        paths: typed.files,
+        reading: reading(typed.lenient),
+        aspa_overlap: aspa_overlap(typed.aspa_overlap),
+        against: typed.against.map(|from| asked_for(from, limit)),
+        detail: match typed.verbose {
+            true => Detail::Payloads,
+            false => Detail::Counts,
+        },
+        form: match typed.output.as_str() {
+            "json" => cmd::slurm::Form::Json,
+            _ => cmd::slurm::Form::Table,
+        },
+    }
+}
+
+fn asked_for(from: Endpoint, seconds: u64) -> Request {
+    Request {
+        from,
+        versions: Versions::ALL,
+        limit: Duration::from_secs(seconds),
+    }
+}
+
+const fn aspa_overlap(allowed: bool) -> AspaOverlap {
+    match allowed {
+        true => AspaOverlap::Allowed,
+        false => AspaOverlap::Refused,
+    }
+}
+
+const fn reading(lenient: bool) -> Reading {
+    match lenient {
+        true => Reading::Lenient,
+        false => Reading::Strict,
     }
 }

@@ -6,13 +6,11 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::client::Progress;
+use super::acquire::acquire;
 use crate::daemon::random;
 use crate::json::write::{self, DumpMetadata};
-use crate::payload::PayloadSet;
-use crate::tools::dump::{Request, dump};
+use crate::payload::{DataSet, PayloadSet};
+use crate::tools::dump::Request;
 
 /// The forms of the output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,27 +38,10 @@ pub struct Output {
 ///
 /// When it is not complete, or cannot be written.
 pub fn run(request: &Request, output: &Output) -> Result<(), Box<dyn Error>> {
-    // Hides itself where standard error is no terminal.
-    let bar = ProgressBar::new_spinner();
-    let template = "{spinner} {msg} {human_pos} payloads, {per_sec}";
-    bar.set_style(ProgressStyle::with_template(template)?);
-    let from = request.from.to_string();
-    let dumped = dump(request, |progress| match progress {
-        Progress::Connected(version) => bar.set_message(format!("{from}, version {version}:")),
-        Progress::Downgraded(version) => {
-            bar.set_message(format!("{from}, down to version {version}:"));
-        }
-        Progress::Received(payloads) => {
-            bar.set_position(u64::try_from(payloads).unwrap_or(u64::MAX));
-        }
-    });
-    bar.finish_and_clear();
-    let dumped = dumped?;
-    if let Some((count, first)) = &dumped.skipped {
-        eprintln!("rutter: {count} bad rows left out, the first is {first}");
-    }
+    let dumped = acquire(request)?;
+    let data = DataSet::new(&dumped.rows);
     let form = output.form;
-    let (set, metadata) = (&dumped.set, &dumped.metadata);
+    let (set, metadata) = (data.payload(), &dumped.metadata);
     let written = match &output.file {
         None => print(form, set, metadata, io::stdout().lock()),
         Some(path) => replace(path, |file| print(form, set, metadata, file)),

@@ -1,14 +1,29 @@
 //! THE FRONT DOOR: a short file for each command.
 
+pub mod acquire;
 pub mod config;
 pub mod dump;
 pub mod order;
+pub mod path;
 pub mod serve;
+pub mod slurm;
 pub mod status;
+pub mod validate;
 
 use std::error::Error;
 use std::future::Future;
 use std::io::{self, Write};
+
+/// What came of a command that did what it was told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// Yes, or done.
+    Yes,
+    /// The answer is no.
+    No,
+    /// It could not be determined, and all there is to say about it was said.
+    Undetermined,
+}
 
 /// Does something that waits for the network, in a runtime of its own.
 fn wait<T>(future: impl Future<Output = T>) -> io::Result<T> {

@@ -21,17 +21,29 @@ const MAGIC: usize = 6;
 /// When the input fails, when the compression is broken or cut short, and when the document is
 /// refused; one that decompresses to more than the limit is refused before it is decompressed
 /// any further.
-pub fn read(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
+pub fn read(input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
+    plain(unpacked(input)?, limits)
+}
+
+/// The octets of an input that may be compressed with gzip, xz or zstd, which its first octets
+/// say. Broken or cut short compression is an error of the reader, where it is noticed.
+///
+/// # Errors
+///
+/// When the first octets cannot be read.
+pub fn unpacked<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = [0; MAGIC];
     let length = fill(&mut input, &mut magic)?;
-    let magic = magic.get(..length).unwrap_or_default();
-    let whole = magic.chain(input);
-    match magic {
-        [0x1f, 0x8b, ..] => plain(flate2::read::MultiGzDecoder::new(whole), limits),
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => plain(lzma_rust2::XzReader::new(whole, true), limits),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => plain(zstd::stream::read::Decoder::new(whole)?, limits),
-        _ => plain(whole, limits),
-    }
+    let form = magic.get(..length).unwrap_or_default();
+    let whole = io::Cursor::new(magic)
+        .take(u64::try_from(length).unwrap_or_default())
+        .chain(input);
+    Ok(match form {
+        [0x1f, 0x8b, ..] => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Box::new(lzma_rust2::XzReader::new(whole, true)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::stream::read::Decoder::new(whole)?),
+        _ => Box::new(whole),
+    })
 }
 
 fn plain(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {

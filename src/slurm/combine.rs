@@ -46,12 +46,11 @@ pub fn combine(files: Vec<File>, aspa_overlap: AspaOverlap) -> Result<Exceptions
                 records.map(move |record| (place, Entry::new(file, record)))
             })
         };
-        for ipv6 in [false, true] {
-            prefixes(
-                entries().filter_map(|entry| located(entry, ipv6)),
-                &mut found,
-            );
-        }
+        let located = entries().filter_map(|entry| Some((prefix(&entry.1)?, entry)));
+        let (v4, v6): (Vec<_>, Vec<_>) =
+            located.partition(|(prefix, _)| matches!(prefix, IpNet::V4(_)));
+        prefixes(v4, &mut found);
+        prefixes(v6, &mut found);
         equals(
             entries().filter_map(|entry| Some((bgpsec_asn(&entry.1)?, entry))),
             Shared::BgpsecAsn,
@@ -139,7 +138,7 @@ impl fmt::Display for ConflictError {
 impl Error for ConflictError {}
 
 impl fmt::Display for Conflict {
-    /// `b.json:7:5: prefixFilters[0] (10.1.0.0/16) overlaps a.json:4:9: … in 10.1.0.0/16`.
+    /// `b.json:7:5: prefixFilters[0] (10.1.0.0/16) overlaps a.json:4:9: … in the addresses of …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             shared,
@@ -208,14 +207,15 @@ impl Found {
 /// An entry with the place of its file.
 type Placed<'a> = (usize, Entry<'a>);
 
-/// An entry with its prefix, when it has one of this family. Max length does not widen it.
-fn located(entry: Placed<'_>, ipv6: bool) -> Option<(IpNet, Placed<'_>)> {
-    let prefix = match entry.1.rule() {
-        Rule::PrefixFilter(PrefixFilter::Prefix(prefix) | PrefixFilter::Both(prefix, _)) => *prefix,
-        Rule::PrefixAssertion(vrp) => vrp.prefix(),
-        _ => return None,
-    };
-    (matches!(prefix, IpNet::V6(_)) == ipv6).then_some((prefix, entry))
+/// The prefix of an entry, when it has one. Max length does not widen it.
+fn prefix(entry: &Entry<'_>) -> Option<IpNet> {
+    match entry.rule() {
+        Rule::PrefixFilter(PrefixFilter::Prefix(prefix) | PrefixFilter::Both(prefix, _)) => {
+            Some(*prefix)
+        }
+        Rule::PrefixAssertion(vrp) => Some(vrp.prefix()),
+        _ => None,
+    }
 }
 
 const fn bgpsec_asn(entry: &Entry<'_>) -> Option<Asn> {
@@ -234,9 +234,10 @@ const fn customer(entry: &Entry<'_>) -> Option<Asn> {
     }
 }
 
-/// Finds each prefix that another file's prefix covers.
-fn prefixes<'a>(entries: impl Iterator<Item = (IpNet, Placed<'a>)>, found: &mut Found) {
+/// Finds each prefix of one family that another file's prefix covers.
+fn prefixes(entries: Vec<(IpNet, Placed<'_>)>, found: &mut Found) {
     let mut entries: Vec<(Block, IpNet, Placed<'_>)> = entries
+        .into_iter()
         .map(|(prefix, entry)| (Block::of(&prefix), prefix, entry))
         .collect();
     // What covers comes first; the sort is stable, so equal ones are in the order of the files.

@@ -176,7 +176,7 @@ impl fmt::Display for Rule {
     }
 }
 
-fn hexadecimal(ski: &Ski, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn hexadecimal(ski: &[u8; 20], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     ski.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
 }
 
@@ -193,9 +193,6 @@ fn providers(aspa: &Aspa, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         more => write!(f, " and {more} more"),
     }
 }
-
-/// A subject key identifier, 20 octets.
-pub type Ski = [u8; 20];
 
 /// What a VRP must have to be filtered. Max length plays no part.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -214,7 +211,7 @@ pub enum BgpsecFilter {
     /// This AS.
     Asn(Asn),
     /// This identifier.
-    Ski(Ski),
+    Ski([u8; 20]),
     /// Both.
-    Both(Asn, Ski),
+    Both(Asn, [u8; 20]),
 }

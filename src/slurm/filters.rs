@@ -73,11 +73,10 @@ impl PrefixFilters {
             }
             removed.push(place);
             if matches == 1 {
-                let alone = any.alone(block)
-                    || own
-                        .and_then(|place| by_asn.get_mut(place))
-                        .is_some_and(|lane| lane.alone(block));
-                debug_assert!(alone, "one filter matched and none was found");
+                any.alone(block);
+                if let Some(lane) = own.and_then(|place| by_asn.get_mut(place)) {
+                    lane.alone(block);
+                }
             }
         }
         any.report(tally);
@@ -143,19 +142,13 @@ impl<'a> Lane<'a> {
         matches
     }
 
-    /// Counts the one that matches alone, when it is here.
-    fn alone(&mut self, block: Block) -> bool {
-        let Some((place, _)) = self.nest.covering(self.walk, block.len).next() else {
-            return false;
-        };
-        match self.counts.get_mut(place) {
-            // Of a lane that was not gone to for this record nothing was counted, so its walk
-            // stands elsewhere; the caller asks only the lanes of the record.
-            Some((_, alone)) => {
-                *alone += 1;
-                true
-            }
-            None => false,
+    /// Counts the record at which the walk stands as one that only one entry matches, when that
+    /// entry is here.
+    fn alone(&mut self, block: Block) {
+        let closest = self.nest.covering(self.walk, block.len).next();
+        let count = closest.and_then(|(place, _)| self.counts.get_mut(place));
+        if let Some((_, alone)) = count {
+            *alone += 1;
         }
     }
 

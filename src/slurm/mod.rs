@@ -32,7 +32,7 @@ pub use self::combine::{AspaOverlap, Conflict, ConflictError, Named, Shared, com
 pub use self::effect::{Effect, EntryEffect};
 pub use self::exceptions::{Entry, Exceptions};
 pub use self::fault::{Fault, FaultKind, FileError, Leniency, Position};
-pub use self::file::{BgpsecFilter, File, List, PrefixFilter, Record, Rule, Ski, Version};
+pub use self::file::{BgpsecFilter, File, List, PrefixFilter, Record, Rule, Version};
 pub use self::parse::{Parsed, Reading, parse};
 
 #[cfg(test)]

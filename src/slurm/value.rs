@@ -7,7 +7,7 @@ use base64::{DecodeError, Engine};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::fault::FaultKind;
-use super::file::{Ski, Version};
+use super::file::Version;
 use super::reader::{Node, Value};
 use super::report::{Path, Report, shown};
 use crate::payload::Asn;
@@ -145,7 +145,7 @@ pub(super) fn comment(node: &Node<'_>, path: &Path<'_>, report: &mut Report) -> 
 }
 
 /// A key identifier: base64url without padding of 20 octets (RFC 8416 §3.3.2, RFC 6487 §4.8.2).
-pub(super) fn ski(node: &Node<'_>, path: &Path<'_>, report: &mut Report) -> Option<Ski> {
+pub(super) fn ski(node: &Node<'_>, path: &Path<'_>, report: &mut Report) -> Option<[u8; 20]> {
     let text = text(node, path, "a key identifier in a text", report)?;
     if report.is_lenient()
         && let Some(ski) = hexadecimal(text)
@@ -154,7 +154,7 @@ pub(super) fn ski(node: &Node<'_>, path: &Path<'_>, report: &mut Report) -> Opti
         return Some(ski);
     }
     let octets = base64(node, text, path, Alphabet::UrlSafe, report)?;
-    let ski = Ski::try_from(octets.as_slice()).ok();
+    let ski = <[u8; 20]>::try_from(octets.as_slice()).ok();
     if ski.is_none() {
         let found = octets.len();
         let message = format!("expected the base64 of 20 octets, found {found} octets");
@@ -164,12 +164,12 @@ pub(super) fn ski(node: &Node<'_>, path: &Path<'_>, report: &mut Report) -> Opti
 }
 
 /// 40 digits, with or without colons between the octets.
-fn hexadecimal(text: &str) -> Option<Ski> {
+fn hexadecimal(text: &str) -> Option<[u8; 20]> {
     let digits: Vec<u8> = text.bytes().filter(|octet| *octet != b':').collect();
     if digits.len() != 40 {
         return None;
     }
-    let mut ski = Ski::default();
+    let mut ski = [0; 20];
     for (octet, pair) in ski.iter_mut().zip(digits.chunks(2)) {
         let pair = std::str::from_utf8(pair).ok()?;
         *octet = u8::from_str_radix(pair, 16).ok()?;

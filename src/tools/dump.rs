@@ -12,7 +12,7 @@ use crate::client::{self, FetchError, Progress};
 use crate::json::write::DumpMetadata;
 use crate::json::{Document, Limits, ReadError, decompress};
 use crate::net::{Endpoint, HostPort};
-use crate::payload::{DataSet, PayloadSet};
+use crate::payload::Rows;
 use crate::rtr::Versions;
 use crate::rtr::client::ClientConfig;
 
@@ -30,8 +30,8 @@ pub struct Request {
 /// A complete set.
 #[derive(Clone, Debug)]
 pub struct Dumped {
-    /// The set.
-    pub set: PayloadSet,
+    /// Its rows, those that have expired included: only the caller knows the time.
+    pub rows: Rows,
     /// What is known of its session.
     pub metadata: DumpMetadata,
     /// What was bad in a document: how many rows, and which was the first.
@@ -63,7 +63,7 @@ impl fmt::Display for DumpError {
             Self::Unsupported(from) => {
                 write!(
                     f,
-                    "{from} cannot be dumped so far: give tcp://host:port or a path"
+                    "{from} cannot be read so far: give tcp://host:port, http(s)://… or a path"
                 )
             }
         }
@@ -111,7 +111,7 @@ fn from_document(from: &Endpoint, input: impl io::Read) -> Result<Dumped, DumpEr
         ..
     } = document;
     Ok(Dumped {
-        set: DataSet::new(&rows).payload().clone(),
+        rows,
         metadata: DumpMetadata {
             session_id: None,
             serial: metadata.serial,
@@ -136,7 +136,7 @@ fn from_cache(
     let fetched = runtime.map_err(DumpError::Runtime)?.block_on(fetch);
     let epoch = fetched.map_err(|cause| DumpError::Fetch(at.clone(), cause))?;
     Ok(Dumped {
-        set: epoch.set,
+        rows: Rows::from(epoch.set),
         metadata: DumpMetadata {
             session_id: Some(epoch.session.into_u16()),
             serial: Some(epoch.serial.into_u32()),

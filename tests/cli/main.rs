@@ -11,9 +11,15 @@ mod dump;
 #[cfg(test)]
 mod program;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod serve;
+#[cfg(test)]
+mod slurm;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(test)]
 mod usage;
+#[cfg(test)]
+mod validate;

@@ -81,7 +81,7 @@ fn providers(aspa: &Aspa) -> String {
 fn texts(set: &PayloadSet) -> Vec<String> {
     let vrps = set.vrps().map(|vrp| vrp.to_string());
     let keys = set.router_keys().iter().map(|key| format!("{key:?}"));
-    let aspas = set.aspas().iter().map(|aspa| providers(aspa));
+    let aspas = set.aspas().iter().map(providers);
     vrps.chain(keys).chain(aspas).collect()
 }
 

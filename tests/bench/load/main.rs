@@ -2,11 +2,12 @@
 //! library's own steps. `tests/bench/compare` drives it against several servers; `cargo bench`
 //! without arguments prints the library's times.
 //!
-//! Read in this order: what is served ([`random`], [`list`], [`json`]), how a router is played
+//! Read in this order: what is served ([`random`], [`list`], [`json`], [`exceptions`]), how a router is played
 //! ([`wire`], [`session`]), the loads ([`start`], [`sync`], [`update`], [`hold`]), what they are
 //! compared with ([`raw`], [`steps`]), how they are told ([`process`], [`report`]).
 #![expect(clippy::print_stdout, reason = "printing figures is its purpose")]
 
+mod exceptions;
 mod hold;
 mod json;
 mod list;

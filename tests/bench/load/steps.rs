@@ -14,10 +14,13 @@ use rutter::json::{Document, Limits, ReadError, Reader};
 use rutter::payload::census::{census, lost};
 use rutter::payload::merge::{Contribution, agreement, merge};
 use rutter::payload::validity::State;
-use rutter::payload::{Asn, DataSet, Delta, Index, Kinds, PayloadSet, Rows, RowsBuilder, UnixTime};
+use rutter::payload::{
+    Asn, Attribute, DataSet, Delta, Index, Kinds, PayloadSet, Rows, RowsBuilder, UnixTime,
+};
 use rutter::rtr::Version;
 use rutter::rtr::image::Image;
 
+use crate::exceptions::{self, Shape};
 use crate::json;
 use crate::list::{Aspas, List, Mistake, Plan};
 use crate::random::Random;
@@ -92,6 +95,7 @@ impl Steps {
             || (),
             |()| rows.split_expired(NOW.plus(7 * 3600)),
         );
+        local_exceptions(&list, &rows, self.seed)?;
         let set = DataSet::new(&rows).payload().clone();
         let next = DataSet::new(&changed.to_builder().finish())
             .payload()
@@ -133,6 +137,29 @@ impl Steps {
         }
         Ok(())
     }
+}
+
+/// Thousands of filters and of assertions, as people have them and at their worst.
+fn local_exceptions(list: &List, rows: &Rows, seed: u64) -> Result<(), Box<dyn Error>> {
+    let document = exceptions::document(list, Shape::Mixed, seed);
+    step(
+        "exceptions, 5,000 + 5,000 read",
+        || (),
+        |()| exceptions::read(&document).is_ok(),
+    );
+    for (name, shape) in [
+        ("exceptions, 5,000 + 5,000 applied", Shape::Mixed),
+        ("exceptions, 5,000 of one prefix applied", Shape::Crowded),
+        ("exceptions, 5,000 nested applied", Shape::Nested),
+    ] {
+        let exceptions = exceptions::read(&exceptions::document(list, shape, seed))?;
+        step(name, || (), |()| exceptions.apply(rows, Attribute::LOCAL));
+        let effect = exceptions.apply(rows, Attribute::LOCAL).effect;
+        if effect.removed() == 0 {
+            return Err("no exception matched".into());
+        }
+    }
+    Ok(())
 }
 
 fn read(document: &[u8]) -> Result<Document, ReadError> {

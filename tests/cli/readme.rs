@@ -1,0 +1,88 @@
+//! What the README shows of commands is what they print.
+
+use std::fs;
+use std::path::Path;
+
+use super::program::{command, run};
+use super::validate::words;
+use crate::support::temp_dir;
+
+/// The text of a section of the README.
+fn section(title: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = fs::read_to_string(path).unwrap();
+    let (_, rest) = text.split_once(&format!("\n## {title}\n")).unwrap();
+    rest.split("\n## ").next().unwrap().to_owned()
+}
+
+/// The blocks of code of a section, without the words that name their language.
+fn blocks(section: &str) -> Vec<String> {
+    let parts = section.split("```").skip(1).step_by(2);
+    parts
+        .map(|block| block.split_once('\n').unwrap().1.to_owned())
+        .collect()
+}
+
+/// The cache that the README has running, and the file that has the same.
+const CACHE: &str = "tcp://127.0.0.1:8282";
+const SAMPLE: &str = "src/daemon/source/demo/sample.json";
+
+/// Runs a command of the README in a folder and compares what it prints.
+#[track_caller]
+fn shows(folder: &Path, line: &str, output: &str) {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join(SAMPLE);
+    let sample = sample.to_str().unwrap();
+    let words: Vec<String> = words(line)
+        .into_iter()
+        .skip(1)
+        .map(|word| if word == CACHE { sample.into() } else { word })
+        .collect();
+    let ran = run(command(words).current_dir(folder));
+    assert_eq!(ran.err, "", "{line}");
+    assert_eq!(ran.out.replace(sample, CACHE), output, "{line}");
+}
+
+#[test]
+fn validate_prints_what_the_readme_shows() {
+    let folder = temp_dir();
+    let blocks = blocks(&section("Validating routes"));
+    assert_eq!(blocks.len(), 4);
+    for pair in blocks.chunks(2) {
+        shows(folder.path(), pair[0].trim(), &pair[1]);
+    }
+}
+
+const EXCEPTIONS: &str = r#"{
+  "slurmVersion": 1,
+  "validationOutputFilters": {
+    "prefixFilters": [
+      { "prefix": "217.0.0.0/8" },
+      { "prefix": "217.196.64.0/19", "asn": 20704 },
+      { "asn": 64511 }
+    ],
+    "bgpsecFilters": []
+  },
+  "locallyAddedAssertions": {
+    "prefixAssertions": [
+      { "prefix": "217.196.64.0/19", "maxPrefixLength": 21, "asn": 20704 }
+    ],
+    "bgpsecAssertions": []
+  }
+}
+"#;
+
+#[test]
+fn slurm_check_prints_what_the_readme_shows() {
+    let folder = temp_dir();
+    let bad = EXCEPTIONS
+        .replace("{ \"asn\": 64511 }", "{ \"asn\": \"64511\" }")
+        .replace("20704 }\n", "20704, \"ta\": \"x\" }\n");
+    fs::write(folder.path().join("bad.json"), bad).unwrap();
+    fs::write(folder.path().join("exceptions.json"), EXCEPTIONS).unwrap();
+    let blocks = blocks(&section("Local exceptions"));
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let (line, output) = block.split_once('\n').unwrap();
+        shows(folder.path(), line.strip_prefix("$ ").unwrap(), output);
+    }
+}
