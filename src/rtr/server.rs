@@ -63,6 +63,7 @@ pub struct ServerSession {
     input_until: Option<Instant>,
     refused_versions: u8,
     told_no_data: bool,
+    data_expected: bool,
     distrusted: bool,
 }
 
@@ -86,6 +87,7 @@ impl ServerSession {
             input_until,
             refused_versions: 0,
             told_no_data: false,
+            data_expected: true,
             distrusted: false,
         }
     }
@@ -119,6 +121,18 @@ impl ServerSession {
         self.distrusted = true;
     }
 
+    /// Whether a query that finds no data shall wait for some: for the first ones it shall, and
+    /// not for those that are withheld.
+    pub const fn expect_data(&mut self, expected: bool) {
+        self.data_expected = expected;
+    }
+
+    /// Takes other timers, versions and kinds. They count from the next answer on; what was
+    /// negotiated stays.
+    pub fn configure(&mut self, config: Arc<ServerConfig>) {
+        self.config = config;
+    }
+
     /// Takes octets from the peer. Only to be called after [`Output::Wait`].
     pub fn receive(&mut self, now: Instant, octets: &[u8]) {
         if self.decoder.is_empty() && !octets.is_empty() {
@@ -141,7 +155,7 @@ impl ServerSession {
                 }
                 State::Waiting { query, until } => match current {
                     Some(snapshot) => self.answer(query, snapshot),
-                    None if now >= until => self.no_data(),
+                    None if now >= until || !self.data_expected => self.no_data(),
                     None => {
                         self.state = State::Waiting { query, until };
                         return Output::WaitForData;
