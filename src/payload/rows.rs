@@ -288,11 +288,23 @@ impl<T> Table<T> {
         self.records.iter().zip(self.attributes.iter())
     }
 
+    fn shares(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.records, &other.records)
+            && Arc::ptr_eq(&self.attributes, &other.attributes)
+    }
+
     fn next_expiry(&self) -> Option<NonZeroU32> {
         self.attributes
             .iter()
             .filter_map(|attribute| attribute.expires)
             .min()
+    }
+}
+
+impl<T: Ord> Table<T> {
+    fn attribute(&self, record: &T) -> Option<&Attribute> {
+        let place = self.records.binary_search(record).ok()?;
+        self.attributes.get(place)
     }
 }
 
@@ -361,6 +373,22 @@ impl Rows {
     /// The names behind the attributes' trust anchors.
     pub const fn trust_anchors(&self) -> &TrustAnchors {
         &self.trust_anchors
+    }
+
+    /// What is known of a VRP, `None` when there is no such row. Costs a binary search.
+    pub fn attribute(&self, vrp: &Vrp) -> Option<&Attribute> {
+        match vrp {
+            Vrp::V4(vrp) => self.v4.attribute(vrp),
+            Vrp::V6(vrp) => self.v6.attribute(vrp),
+        }
+    }
+
+    /// Whether these are the rows of another value, and not only equal to them.
+    pub fn shares_all(&self, other: &Self) -> bool {
+        self.v4.shares(&other.v4)
+            && self.v6.shares(&other.v6)
+            && self.router_keys.shares(&other.router_keys)
+            && self.aspas.shares(&other.aspas)
     }
 
     /// When the first row expires, `None` when none does. Costs a pass over the attributes.

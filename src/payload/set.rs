@@ -74,6 +74,14 @@ impl PayloadSet {
         self.aspas.get(place)
     }
 
+    /// Whether a VRP is in the set. Costs a binary search.
+    pub fn contains_vrp(&self, vrp: &Vrp) -> bool {
+        match vrp {
+            Vrp::V4(vrp) => self.v4.binary_search(vrp).is_ok(),
+            Vrp::V6(vrp) => self.v6.binary_search(vrp).is_ok(),
+        }
+    }
+
     /// All VRPs of both families, in wire order.
     pub fn vrps(&self) -> impl Iterator<Item = Vrp> {
         let v4 = self.v4.iter().copied().map(Vrp::V4);
@@ -189,6 +197,11 @@ impl DataSet {
     /// The names behind the attributes' trust anchors.
     pub const fn trust_anchors(&self) -> &TrustAnchors {
         &self.rows.trust_anchors
+    }
+
+    /// All payloads with their attributes, one ASPA a customer.
+    pub const fn rows(&self) -> &Rows {
+        &self.rows
     }
 
     /// The customers whose ASPA cannot be served.

@@ -76,7 +76,7 @@ pub enum Fit {
 
 impl Fit {
     /// How a VRP that covers a prefix of this length fits a route with this origin.
-    pub(super) fn of(vrp: &Vrp, len: u8, origin: Option<Asn>) -> Self {
+    pub fn of(vrp: &Vrp, len: u8, origin: Option<Asn>) -> Self {
         // AS0 in a VRP matches nothing, not even a route that claims AS0 (RFC 6811 §2).
         let same_as = origin == Some(vrp.asn()) && vrp.asn() != Asn::ZERO;
         match (same_as, len <= vrp.max_len()) {

@@ -135,6 +135,15 @@ impl Exceptions {
         self.at(entries)
     }
 
+    /// The assertions of this VRP. Costs a search.
+    pub fn assertions_of(&self, vrp: &Vrp) -> Vec<Entry<'_>> {
+        let equal =
+            |rule: &Rule| matches!(rule, Rule::PrefixAssertion(asserted) if asserted == vrp);
+        let mut entries = self.assertions_covering(vrp.prefix());
+        entries.retain(|entry| equal(entry.rule()));
+        entries
+    }
+
     /// The assertions of this router key. Costs a look at each entry.
     pub fn assertions_of_router_key(&self, key: &RouterKey) -> Vec<Entry<'_>> {
         let equal =
