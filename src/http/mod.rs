@@ -3,7 +3,7 @@
 //! One [`Server`] for TCP and for the control socket, which speaks the [`shape`]s of the API and
 //! the text of [`metrics`]; and [`control`], the client for that socket. The server must not know
 //! the daemon it speaks for: the daemon hands it a [`Backend`]. Read in this order: [`shape`],
-//! [`backend`], [`server`], [`metrics`], [`control`].
+//! [`backend`], [`server`], [`metrics`], [`control`]; [`explain`] is why a route is what it is.
 //!
 //! | path | is |
 //! |---|---|
@@ -25,6 +25,7 @@ mod access;
 pub mod backend;
 pub mod control;
 mod counts;
+pub mod explain;
 mod fault;
 pub mod metrics;
 mod routes;
