@@ -10,7 +10,6 @@ pub mod slurm;
 pub mod status;
 pub mod validate;
 
-use std::error::Error;
 use std::future::Future;
 use std::io::{self, Write};
 
@@ -42,17 +41,7 @@ fn say(text: &str) -> io::Result<()> {
     }
 }
 
-/// What went wrong and what caused it, on one line.
-pub fn explain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
-}
+pub use crate::daemon::with_causes as explain;
 
 /// The environment as text; what is none sets nothing of ours.
 fn environment() -> impl Iterator<Item = (String, String)> {

@@ -5,33 +5,40 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::listener;
-use super::peers::Peers;
-use super::pipeline::Pipeline;
-use super::session::Shared;
-use super::source::{self, Update};
-use super::store::Store;
-use super::voice::Voice;
-use crate::config::{Config, Source};
-use crate::net;
-use crate::net::sys::{self, TcpOptions};
-use crate::payload::Kinds;
-use crate::rtr::server::ServerConfig;
-use crate::rtr::snapshot::HistoryLimits;
+use super::server::Server;
+use super::slurm;
+use crate::config::Config;
+use crate::http::BindError;
+use crate::net::sys;
 
-/// Updates that may wait for the pipeline. Each can be a whole document, so there are few; a
-/// source that meets a full channel waits.
-const UPDATES: usize = 2;
+/// Commands that may wait while another one is carried out. Each comes from an operator who
+/// waits for it, so there are few; one more waits for room.
+const REQUESTS: usize = 8;
 
-/// Why a server could not start.
+/// What a server starts from.
+pub struct Start {
+    /// What it is to do.
+    pub config: Config,
+    /// What is odd about that.
+    pub warnings: Vec<String>,
+    /// Reads the configuration again, for a reload; blocks while it reads.
+    pub load: Load,
+    /// Calls for a reload.
+    pub hang_ups: mpsc::Receiver<()>,
+}
+
+/// A way to read the configuration: what it means and what is odd about it, or all that is wrong
+/// with it, a line each.
+pub type Load = Box<dyn Fn() -> Result<(Config, Vec<String>), String> + Send + Sync>;
+
+/// Why a server could not start, or could not take another configuration.
 #[derive(Debug)]
 pub enum ServeError {
     /// An address cannot be listened on.
@@ -41,12 +48,21 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
+    /// HTTP or the control socket cannot be served.
+    Http(BindError),
+    /// Local exceptions are not in order: nothing is served without them.
+    Slurm(String),
+    /// A thread for reading files ended unexpectedly.
+    Reader,
 }
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, .. } => write!(f, "cannot listen on {address}"),
+            Self::Http(error) => error.fmt(f),
+            Self::Slurm(faults) => write!(f, "local exceptions refused: {faults}"),
+            Self::Reader => f.write_str("the reader ended unexpectedly"),
         }
     }
 }
@@ -55,6 +71,8 @@ impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Listen { cause, .. } => Some(cause),
+            Self::Http(error) => error.source(),
+            Self::Slurm(_) | Self::Reader => None,
         }
     }
 }
@@ -64,29 +82,40 @@ impl Error for ServeError {
 /// # Errors
 ///
 /// When it cannot start.
-pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
     if let Err(error) = sys::raise_open_files() {
         warn!(%error, "the limit of open files stays as it is");
     }
-    let store = Store::new();
+    let Start {
+        config,
+        warnings,
+        load,
+        mut hang_ups,
+    } = start;
+    for warning in &warnings {
+        warn!("{warning}");
+    }
+    let exceptions = read_exceptions(&config).await?;
     let (stopping, stopped) = watch::channel(false);
-    let mut works = JoinSet::new();
-    let (updates, inbox) = mpsc::channel(UPDATES);
-    let names = start_sources(&config.sources, &updates, &stopped, &mut works);
-    let limits = HistoryLimits {
-        age: config.rtr.history,
-    };
-    let pipeline = Pipeline::new(names, limits, Arc::clone(&store));
-    let mut sessions = start_listeners(&config, &store, &stopped)?;
-    works.spawn(pipeline.run(inbox, stopped));
-
-    stop.await;
+    let (requests, mut inbox) = mpsc::channel(REQUESTS);
+    let mut server = Server::start(config, load, warnings, exceptions, requests, stopped)?;
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(()) = hang_ups.recv() => server.hang_up().await,
+            Some(request) = inbox.recv() => server.obey(request).await,
+        }
+    }
     info!("stopping");
-    store.stop();
+    let drain = server.drain();
+    server.stop();
     // Nobody is left to listen only if everything has ended already.
     let _ = stopping.send(true);
+    let (mut sessions, mut works) = server.into_tasks();
     let all = async { while sessions.join_next().await.is_some() {} };
-    if timeout(config.limits.drain, all).await.is_err() {
+    if timeout(drain, all).await.is_err() {
         warn!("some routers did not take their answer in time");
         sessions.shutdown().await;
     }
@@ -98,72 +127,16 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     Ok(())
 }
 
-/// Starts a task for each source. Gives their names, in their order.
-fn start_sources(
-    sources: &[Source],
-    updates: &mpsc::Sender<Update>,
-    stopped: &watch::Receiver<bool>,
-    works: &mut JoinSet<()>,
-) -> Vec<Box<str>> {
-    for (place, source) in sources.iter().enumerate() {
-        works.spawn(source::run(
-            source.clone(),
-            place,
-            updates.clone(),
-            watch::channel(0).1,
-            stopped.clone(),
-        ));
+/// The exceptions of a start or a reload: what is on this machine must be in order at once. What
+/// is fetched comes later, and nothing is served before.
+pub(super) async fn read_exceptions(config: &Config) -> Result<Option<slurm::Loaded>, ServeError> {
+    let slurm = config.slurm.clone();
+    if !slurm::is_local(&slurm) {
+        return Ok(None);
     }
-    sources.iter().map(|source| source.name.clone()).collect()
-}
-
-/// Binds every address before anything is accepted, so that a start succeeds or fails whole.
-fn start_listeners(
-    config: &Config,
-    store: &Arc<Store>,
-    stopped: &watch::Receiver<bool>,
-) -> Result<JoinSet<()>, ServeError> {
-    let shared = Arc::new(Shared {
-        store: Arc::clone(store),
-        peers: Peers::default(),
-        voice: Voice::default(),
-        config: Arc::new(ServerConfig {
-            versions: config.rtr.versions,
-            kinds: Kinds::ALL,
-            timing: config.rtr.timing,
-            notify_interval: config.rtr.notify_interval,
-            ..ServerConfig::default()
-        }),
-        stall: config.limits.stall,
-    });
-    let options = TcpOptions {
-        // The session's own deadline decides; the kernel's must not come before it.
-        user_timeout: TcpOptions::default()
-            .user_timeout
-            .max(config.limits.stall * 2),
-        ..TcpOptions::default()
-    };
-    let mut sockets = Vec::new();
-    for listener in &config.listeners {
-        let address = listener.address;
-        let socket = net::Listener::bind(address, &options)
-            .map_err(|cause| ServeError::Listen { address, cause })?;
-        sockets.push((socket, listener.clone()));
-    }
-    let room = Arc::new(Semaphore::new(
-        config.limits.connections.min(Semaphore::MAX_PERMITS),
-    ));
-    let mut sessions = JoinSet::new();
-    for (socket, listener) in sockets {
-        info!(address = %socket.address(), transport = "tcp", "listening");
-        let (shared, room) = (Arc::clone(&shared), Arc::clone(&room));
-        sessions.spawn(listener::run(
-            socket,
-            listener,
-            shared,
-            room,
-            stopped.clone(),
-        ));
-    }
-    Ok(sessions)
+    let read = spawn_blocking(move || slurm::load(&slurm));
+    let loaded = read.await.map_err(|_| ServeError::Reader)?;
+    let loaded = loaded.map_err(ServeError::Slurm)?;
+    slurm::tell(&loaded);
+    Ok(Some(loaded))
 }

@@ -4,19 +4,39 @@
 //! Nobody ever waits for anybody: sources wait for the pipeline only, the pipeline for nobody,
 //! and a slow router for itself.
 
+pub mod counters;
 pub mod lifecycle;
 pub mod listener;
 pub mod peers;
 pub mod pipeline;
 pub mod random;
 pub mod session;
+pub mod slurm;
 pub mod source;
 pub mod store;
+pub mod view;
 pub mod voice;
 
-pub use self::lifecycle::{ServeError, serve};
+mod backend;
+mod metrics;
+mod server;
+mod status;
+
+pub use self::lifecycle::{Load, ServeError, Start, serve};
 
 /// Resolves when the server stops, which it also does when nobody is left to say so.
 async fn told(stop: &mut tokio::sync::watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// What went wrong and what caused it, on one line.
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
 }

@@ -10,12 +10,14 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
+use super::counters::{Counters, Room};
+use super::listener::Terms;
 use super::peers::Peers;
 use super::store::{Moment, Store};
 use super::voice::Voice;
 use crate::net::{Peer, Stream};
 use crate::rtr::error::ErrorCode;
-use crate::rtr::server::{Close, Event, Output, ServerConfig, ServerSession};
+use crate::rtr::server::{Close, Event, Output, ServerSession};
 
 /// What the sessions of a server share.
 #[derive(Debug)]
@@ -26,10 +28,10 @@ pub struct Shared {
     pub peers: Peers,
     /// What peers may make us say.
     pub voice: Voice,
-    /// How the protocol is spoken.
-    pub config: Arc<ServerConfig>,
-    /// How long a router may take no octet of an answer.
-    pub stall: Duration,
+    /// Room for connections.
+    pub room: Room,
+    /// What is counted.
+    pub counters: Counters,
 }
 
 /// How a session ended.
@@ -47,6 +49,13 @@ pub enum End {
     TooSlow,
     /// The server stops.
     Stopped,
+}
+
+impl End {
+    /// Whether we ended it because the router was too slow.
+    pub const fn is_eviction(&self) -> bool {
+        matches!(self, Self::Stalled | Self::TooSlow)
+    }
 }
 
 impl fmt::Display for End {
@@ -70,10 +79,18 @@ impl fmt::Display for End {
 const TURN: usize = 256 * 1024;
 
 /// Serves one router until the end.
-pub async fn serve(stream: Stream, peer: Peer, shared: Arc<Shared>) -> End {
+pub async fn serve(
+    stream: Stream,
+    peer: Peer,
+    shared: Arc<Shared>,
+    mut terms: watch::Receiver<Arc<Terms>>,
+) -> End {
     let mut moments = shared.store.subscribe();
     moments.mark_changed();
-    let mut machine = ServerSession::new(Arc::clone(&shared.config), Instant::now());
+    let mut machine = ServerSession::new(
+        Arc::clone(&terms.borrow_and_update().server),
+        Instant::now(),
+    );
     if shared
         .peers
         .take_distrust(peer.address().ip(), Instant::now())
@@ -86,6 +103,7 @@ pub async fn serve(stream: Stream, peer: Peer, shared: Arc<Shared>) -> End {
         moments,
         machine,
         shared,
+        terms,
     };
     let end = session.run().await;
     // An error report must be readable after the close, so what is unread is drained first.
@@ -101,6 +119,7 @@ struct Session {
     moments: watch::Receiver<Moment>,
     machine: ServerSession,
     shared: Arc<Shared>,
+    terms: watch::Receiver<Arc<Terms>>,
 }
 
 impl Session {
@@ -138,7 +157,12 @@ impl Session {
     }
 
     fn next(&mut self) -> Output {
+        if self.terms.has_changed().unwrap_or(false) {
+            let terms = self.terms.borrow_and_update();
+            self.machine.configure(Arc::clone(&terms.server));
+        }
         let moment = self.moments.borrow_and_update();
+        self.machine.expect_data(!moment.withheld);
         self.machine
             .output(Instant::now(), moment.snapshot.as_deref())
     }
@@ -211,7 +235,7 @@ impl Session {
     /// Hands some octets over. Ends when the router takes none for too long, or when it is so far
     /// behind that what it is being sent has to go.
     async fn progress(&mut self, turn: &mut Bytes) -> Result<(), End> {
-        let deadline = tokio::time::Instant::now() + self.shared.stall;
+        let deadline = tokio::time::Instant::now() + self.stall();
         loop {
             if self
                 .machine
@@ -234,19 +258,25 @@ impl Session {
             .shared
             .peers
             .report_delay(self.peer.address().ip(), Instant::now());
+        self.shared.counters.reports_sent.count();
         // Held back, it would hold up a stop; and a plain close is what calms a router most.
         tokio::select! {
             () = sleep(delay) => {}
             _ = self.moments.wait_for(|moment| moment.stopping) => return Err(End::Stopped),
         }
-        match timeout(self.shared.stall, self.send(octets)).await {
+        match timeout(self.stall(), self.send(octets)).await {
             Ok(sent) => sent,
             Err(_) => Err(End::Stalled),
         }
     }
 
+    fn stall(&self) -> Duration {
+        self.terms.borrow().stall
+    }
+
     fn note(&self, event: &Event) {
         let peer = self.peer;
+        self.shared.counters.note(event);
         match event {
             Event::Query {
                 version,

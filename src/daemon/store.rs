@@ -1,7 +1,7 @@
 //! What is published, and how sessions hear of it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Semaphore, watch};
 
@@ -13,6 +13,8 @@ use crate::rtr::snapshot::{Answer, Generation};
 pub struct Moment {
     /// What is served; `None` before the first data.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// Whether there is data that is kept from routers: no use in waiting for it.
+    pub withheld: bool,
     /// The oldest generation of images that may still be sent from.
     pub oldest: u64,
     /// Whether the server stops: sessions end once nothing is under way.
@@ -24,6 +26,8 @@ pub struct Moment {
 #[derive(Debug)]
 pub struct Store {
     moment: watch::Sender<Moment>,
+    /// What was published last, which is not what is served while it is withheld.
+    latest: Mutex<Option<Arc<Snapshot>>>,
     /// Makes one image at a time: the first session that needs one makes it for all.
     maker: Semaphore,
     generations: Mutex<VecDeque<Weak<Generation>>>,
@@ -38,6 +42,7 @@ impl Store {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             moment: watch::Sender::new(Moment::default()),
+            latest: Mutex::default(),
             maker: Semaphore::new(1),
             generations: Mutex::default(),
         })
@@ -53,11 +58,50 @@ impl Store {
         self.moment.borrow().snapshot.clone()
     }
 
+    /// What was published last, and what routers were told; served or not.
+    pub fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.locked().clone()
+    }
+
+    /// Whether what was published last is kept from routers.
+    pub fn is_withheld(&self) -> bool {
+        self.moment.borrow().withheld
+    }
+
+    /// Keeps what was published last from routers: they are told that there is no data, and
+    /// nothing by themselves.
+    pub fn withhold(&self) {
+        self.moment.send_if_modified(|moment| {
+            let served = moment.snapshot.take().is_some();
+            let news = served || !moment.withheld;
+            moment.withheld = true;
+            news
+        });
+    }
+
+    /// Serves what was published last again, if it was withheld.
+    pub fn release(&self) {
+        let latest = self.latest();
+        self.moment.send_if_modified(|moment| {
+            let withheld = std::mem::take(&mut moment.withheld);
+            if withheld {
+                moment.snapshot = latest;
+            }
+            withheld
+        });
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Arc<Snapshot>>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Publishes a snapshot.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
+        *self.locked() = Some(Arc::clone(&snapshot));
         let oldest = self.admit(snapshot.generation());
         self.moment.send_modify(|moment| {
             moment.snapshot = Some(snapshot);
+            moment.withheld = false;
             moment.oldest = oldest;
         });
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -51,6 +51,25 @@ impl Cache {
         Self::spawn(folder, source, Stdio::null(), listen, arguments)
     }
 
+    /// Serves what a configuration file says: `sources` and whatever follows, after a listener on
+    /// loopback, a control socket in the folder, and Notifies that may follow one another after a
+    /// second. The tables `[rtr]` and `[[listener]]` are taken.
+    #[track_caller]
+    pub(crate) fn configured(folder: tempfile::TempDir, rest: &str) -> Self {
+        write_config(&folder, rest);
+        let path = config_in(&folder).into_os_string().into_string().unwrap();
+        Self::spawn_with(folder, &["--config", &path], Stdio::null(), "127.0.0.1:0")
+    }
+
+    /// Runs `rutter` with these arguments and the control socket of this server.
+    #[track_caller]
+    pub(crate) fn control(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rutter"));
+        command.args(arguments).arg("--control");
+        command.arg(self.folder.path().join("control"));
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
     /// Serves what comes on standard input.
     #[track_caller]
     pub(crate) fn start_on_input(input: fs::File) -> Self {
@@ -66,13 +85,24 @@ impl Cache {
         listen: &str,
         arguments: &[&str],
     ) -> Self {
+        let tcp = format!("tcp://{listen}");
+        let mut all = source.to_vec();
+        all.extend(["--listen", &tcp, "--set", "rtr.notify-interval=1s"]);
+        all.extend(arguments);
+        Self::spawn_with(folder, &all, input, listen)
+    }
+
+    #[track_caller]
+    fn spawn_with(
+        folder: tempfile::TempDir,
+        arguments: &[&str],
+        input: Stdio,
+        listen: &str,
+    ) -> Self {
         let log = folder.path().join("server.log");
         let output = fs::File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_rutter"))
             .args(["--log", "info,rutter::daemon=debug", "serve"])
-            .args(source)
-            .args(["--listen", &format!("tcp://{listen}")])
-            .args(["--set", "rtr.notify-interval=1s"])
             .args(arguments)
             .env("NO_PROXY", "127.0.0.1")
             .stdin(input)
@@ -186,6 +216,23 @@ impl Drop for Cache {
             eprintln!("--- server\n{}", tail(&self.log(), 4_000));
         }
     }
+}
+
+fn config_in(folder: &tempfile::TempDir) -> PathBuf {
+    folder.path().join("rutter.toml")
+}
+
+fn write_config(folder: &tempfile::TempDir, rest: &str) {
+    let control = folder.path().join("control");
+    let text = format!(
+        "control = \"{}\"\n[rtr]\nnotify-interval = \"1s\"\n\
+         [[listener]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\n{rest}\n",
+        control.display()
+    );
+    // Renamed into place, as an operator's editor does it.
+    let beside = folder.path().join("rutter.toml.new");
+    fs::write(&beside, text).unwrap();
+    fs::rename(beside, config_in(folder)).unwrap();
 }
 
 fn source_in(folder: &tempfile::TempDir) -> PathBuf {

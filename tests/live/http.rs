@@ -1,24 +1,11 @@
 //! From a web server to routers.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
-use rutter::config::{Config, Origin, Proxy, Settings, Source};
-use rutter::daemon::listener;
-use rutter::daemon::peers::Peers;
-use rutter::daemon::pipeline::Pipeline;
-use rutter::daemon::session::Shared;
-use rutter::daemon::source;
-use rutter::daemon::store::Store;
-use rutter::daemon::voice::Voice;
-use rutter::net::{Listener, TcpOptions};
-use rutter::rtr::server::ServerConfig;
-use rutter::rtr::snapshot::HistoryLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -98,101 +85,37 @@ fn document(payloads: &Payloads) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// The parts of a server around one source that asks every few milliseconds, which no setting
-/// allows. To be started inside a runtime.
-struct Parts {
-    address: SocketAddr,
-    store: Arc<Store>,
-    stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
-}
-
-impl Parts {
-    fn start(web: &Web) -> Self {
-        let endpoint = format!("http://{}/json", web.address);
-        let mut source = Source::new("web", Origin::At(endpoint.parse().unwrap()));
-        source.refresh = Duration::from_millis(20);
-        source.web.proxy = Proxy::Direct;
-        let settings = Settings {
-            demo: true,
-            ..Settings::default()
-        };
-        let (config, _) = Config::new(&settings).unwrap();
-        let store = Store::new();
-        let shared = Shared {
-            store: Arc::clone(&store),
-            peers: Peers::default(),
-            voice: Voice::default(),
-            config: Arc::new(ServerConfig {
-                notify_interval: Duration::from_millis(100),
-                ..ServerConfig::default()
-            }),
-            stall: config.limits.stall,
-        };
-        let address = "127.0.0.1:0".parse().unwrap();
-        let socket = Listener::bind(address, &TcpOptions::default()).unwrap();
-        let address = socket.address();
-        let (stop, stopped) = watch::channel(false);
-        let (updates, inbox) = mpsc::channel(2);
-        let names = [source.name.clone()];
-        let pipeline = Pipeline::new(names, HistoryLimits::default(), Arc::clone(&store));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(source::run(
-            source,
-            0,
-            updates,
-            watch::channel(0).1,
-            stopped.clone(),
-        ));
-        tasks.spawn(pipeline.run(inbox, stopped.clone()));
-        tasks.spawn(listener::run(
-            socket,
-            config.listeners[0].clone(),
-            Arc::new(shared),
-            Arc::new(Semaphore::new(10)),
-            stopped,
-        ));
-        Self {
-            address,
-            store,
-            stop,
-            tasks,
-        }
-    }
-
-    async fn stop(mut self) {
-        self.store.stop();
-        self.stop.send(true).unwrap();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
-        timeout(PATIENCE, all).await.unwrap();
-    }
-}
-
 #[test]
 fn a_document_on_the_web_is_loaded_kept_and_changed() {
     let mut random = Prng::new(1);
     let old = Payloads::vrps(500, &mut random);
     let new = old.changed(30, 20, &mut random);
     let runtime = Runtime::new().unwrap();
-    let (web, parts) = runtime.block_on(async {
-        let web = Web::start(("\"a\"", document(&old))).await;
-        let parts = Parts::start(&web);
-        (web, parts)
-    });
-    let mut router = Router::connect(parts.address);
+    let web = runtime.block_on(Web::start(("\"a\"", document(&old))));
+    let cache = Cache::configured(
+        temp_dir(),
+        &format!(
+            "[[source]]\nname = \"web\"\nurl = \"http://{}/json\"\nproxy = \"none\"",
+            web.address
+        ),
+    );
+    let ask = || cache.control(&["refresh"]).status.code();
+    let mut router = Router::connect(cache.address());
     let first = router.load(1);
     assert!(first.set() == announced(&old, 1));
 
     // Not modified, again and again: nothing is sent and nothing is lost.
-    runtime.block_on(web.gave(3, 304));
+    assert_eq!((ask(), ask()), (Some(0), Some(0)));
+    runtime.block_on(web.gave(2, 304));
     assert_eq!(router.update(first.has).payload.len(), 0);
     // Another tag with the same content is a full answer and still nothing new.
     web.document.send(("\"b\"", document(&old))).unwrap();
-    runtime.block_on(web.gave(1, 200));
-    runtime.block_on(web.gave(2, 304));
+    assert_eq!((ask(), ask()), (Some(0), Some(0)));
+    assert_eq!(web.statuses.borrow().last_chunk(), Some(&[200, 304]));
     assert_eq!(router.update(first.has).has, first.has);
 
     web.document.send(("\"c\"", document(&new))).unwrap();
+    assert_eq!(ask(), Some(0));
     assert_eq!(router.expect(NOTIFY).serial(), first.has.serial + 1);
     let update = router.update(first.has);
     assert_eq!(update.set(), increment(&old, &new, 1));
@@ -201,14 +124,14 @@ fn a_document_on_the_web_is_loaded_kept_and_changed() {
     web.document
         .send(("\"d\"", b"{\"roas\": [".to_vec()))
         .unwrap();
-    runtime.block_on(web.gave(2, 200));
+    assert_eq!((ask(), ask()), (Some(1), Some(1)));
+    assert_eq!(web.statuses.borrow().last_chunk(), Some(&[200, 200]));
     assert_eq!(router.update(update.has).has, update.has);
     web.document.send(("\"e\"", document(&old))).unwrap();
+    assert_eq!(ask(), Some(0));
     assert_eq!(router.expect(NOTIFY).serial(), first.has.serial + 2);
     let both = router.update(first.has);
     assert_eq!(both.payload.len(), 0, "there and back again");
-    drop(router);
-    runtime.block_on(parts.stop());
 }
 
 #[test]

@@ -3,15 +3,20 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
 
 use ipnet::IpNet;
 use lzma_rust2::XzReader;
-use rutter::daemon::pipeline::step;
+use rutter::config::Guard;
+use rutter::daemon::pipeline::guard::Standing;
+use rutter::daemon::pipeline::step::{Selection, Serving, Work, step};
 use rutter::json::{self, Document, Limits};
 use rutter::payload::validity::State;
-use rutter::payload::{Asn, DataSet, Delta, Index, Kind, PayloadSet, UnixTime};
+use rutter::payload::{Asn, DataSet, Delta, Index, Kind, PayloadSet, Rows, UnixTime};
 use rutter::rtr::snapshot::{Answer, HistoryLimits, Since, Trigger};
 use rutter::rtr::{HistoryName, Snapshot, Version};
+use rutter::slurm::Exceptions;
 
 use crate::support::{Need, not_run, shared_data};
 
@@ -130,41 +135,63 @@ fn play(path: &Path) -> Played {
         steps: Vec::new(),
         bad_rows: Vec::new(),
     };
-    let limits = HistoryLimits::default();
-    let mut snapshot: Option<Snapshot> = None;
+    let mut snapshot: Option<Arc<Snapshot>> = None;
     let mut sets: Vec<PayloadSet> = Vec::new();
     for (number, (name, content)) in (0..).zip(members(path)) {
         let document = json::read(content.as_slice(), &Limits::default());
         let document = document.unwrap_or_else(|error| panic!("{name}: {error}"));
         played.bad_rows.push(document.skipped.count);
-        let rows = || vec![Some(document.rows.clone())];
         let now = UnixTime::new(1_600_000_000 + number * 60);
-        let fresh = || HistoryName::new([7; 16]);
-        let next = step(
-            rows(),
-            snapshot.as_ref(),
-            Trigger::Source,
-            now,
-            limits,
-            fresh,
-        );
-        let next = next
-            .snapshot
-            .unwrap_or_else(|| panic!("{name} is no other list"));
+        let turn = |previous: Option<Arc<Snapshot>>| {
+            step(&work(&document.rows, previous, now), || {
+                HistoryName::new([7; 16])
+            })
+            .serving
+        };
+        let Serving::New(next) = turn(snapshot.clone()) else {
+            panic!("{name} is no other list");
+        };
+        let next = Arc::new(*next);
         if let Some(old) = &snapshot {
             assert_eq!(next.serial(), old.serial().next(), "{name}");
             let last = next.entries().next_back().unwrap();
             let (announced, withdrawn) = (last.delta().announced(), last.delta().withdrawn());
             played.steps.push((announced, withdrawn));
         }
-        let again = step(rows(), Some(&next), Trigger::Source, now, limits, fresh);
-        assert!(again.snapshot.is_none(), "{name} twice is something new");
+        let again = turn(Some(Arc::clone(&next)));
+        assert!(
+            matches!(again, Serving::Same),
+            "{name} twice is something new"
+        );
         check_increments(&next, &sets, &name);
         played.sizes.push(next.payload().len());
         sets.push(next.payload().clone());
         snapshot = Some(next);
     }
     played
+}
+
+/// A turn with one source, without a guard: the lists of a series lie weeks apart.
+fn work(rows: &Rows, previous: Option<Arc<Snapshot>>, now: UnixTime) -> Work {
+    Work {
+        sources: vec![Some(rows.clone())],
+        selection: Selection::Merge {
+            places: vec![0],
+            least: 1,
+        },
+        baseline: None,
+        in_force: Some(Exceptions::default()),
+        pending: None,
+        approved: None,
+        guard: Guard::default(),
+        updates: Standing::Clear,
+        changes: Standing::Clear,
+        previous,
+        trigger: Trigger::Source,
+        now,
+        instant: Instant::now(),
+        limits: HistoryLimits::default(),
+    }
 }
 
 /// From each of the sets before, the increment leads to the current one.

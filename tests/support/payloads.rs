@@ -5,9 +5,11 @@ use std::fmt;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
+use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rutter::payload::UnixTime;
 use serde_json::json;
 
 /// Far enough away: `expires` of everything that is served.
@@ -243,6 +245,13 @@ impl Payloads {
 
     /// Writes rpki-client's JSON beside `path` and renames it into place.
     pub(crate) fn write_json(&self, path: &Path) {
+        self.write_json_of(SystemTime::now(), path);
+    }
+
+    /// The same, made at another moment as it says.
+    pub(crate) fn write_json_of(&self, made: SystemTime, path: &Path) {
+        let made = made.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let made = UnixTime::new(made.as_secs()).to_string();
         let roas: Vec<_> = self
             .vrps
             .iter()
@@ -275,7 +284,7 @@ impl Payloads {
             .collect();
         let document = json!({
             "metadata": {
-                "buildmachine": "test", "buildtime": "2026-01-01T00:00:00Z",
+                "buildmachine": "test", "buildtime": made,
                 "roas": roas.len(), "vrps": roas.len(), "uniquevrps": roas.len(),
                 "bgpsec_pubkeys": keys.len(), "aspas": aspas.len(),
             },

@@ -35,6 +35,7 @@ use crate::payload::UnixTime;
 
 pub use self::error::SourceError;
 pub use self::list::List;
+pub(in crate::daemon) use self::watcher::Watcher;
 pub use self::web::WebText;
 
 /// What a document of this source may cost. `octets` holds twice: as they come, and when

@@ -18,7 +18,7 @@ use super::folder;
 /// The folder, because a file that is renamed into place is another file, and because a
 /// Kubernetes volume replaces a link beside the file. There are file systems without notices,
 /// such as NFS, and folders that come later: whoever watches has to look now and then as well.
-pub(super) struct Watcher {
+pub(in crate::daemon) struct Watcher {
     path: PathBuf,
     running: Option<Running>,
     signals: watch::Sender<Signals>,
@@ -48,7 +48,10 @@ impl Ours {
         let name = path.file_name();
         match self {
             Self::File(file) => name == Some(file.as_os_str()),
-            Self::Documents => name.is_some_and(folder::is_document),
+            // Local exceptions are watched for here, too; a look too many costs nothing.
+            Self::Documents => name.is_some_and(|name| {
+                folder::is_document(name) || name.as_encoded_bytes().ends_with(b".slurm")
+            }),
         }
     }
 }
@@ -76,7 +79,7 @@ impl Watcher {
     const QUIET: Duration = Duration::from_millis(300);
 
     /// A watcher that does not watch yet.
-    pub(super) fn new(path: &Path) -> Self {
+    pub(in crate::daemon) fn new(path: &Path) -> Self {
         let (signals, seen) = watch::channel(Signals::default());
         Self {
             path: path.into(),
@@ -92,7 +95,7 @@ impl Watcher {
     /// # Errors
     ///
     /// When there is no folder, or the system has no watches left.
-    pub(super) fn renew(&mut self) -> Result<(), notify::Error> {
+    pub(in crate::daemon) fn renew(&mut self) -> Result<(), notify::Error> {
         let (folder, ours) = self.target();
         let identity = match identity(&folder) {
             Ok(identity) => identity,
@@ -138,7 +141,7 @@ impl Watcher {
     /// # Cancel safety
     ///
     /// Cancel safe, except that a wait for quiet begins with the next event.
-    pub(super) async fn changed(&mut self) {
+    pub(in crate::daemon) async fn changed(&mut self) {
         // We hold a sender, so this does not fail.
         let _ = self.seen.changed().await;
         loop {

@@ -1,0 +1,313 @@
+//! What the HTTP server is handed, and what it answers operators.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::pipeline::order::Heard;
+use super::pipeline::unix_now;
+use super::session::Shared;
+use super::status::{self, Around, counts};
+use super::view::View;
+use super::{metrics, pipeline::feed::Feed};
+use crate::config::{Config, Need};
+use crate::http::explain::{Question, Way, Witness, explain};
+use crate::http::shape::{ListenerStatus, ReloadStatus};
+use crate::http::{Access, Backend, BindError, Limits, Refusal, RefusalKind, Request, Server};
+use crate::payload::merge::{Contribution, differences};
+use crate::payload::{Rows, UnixTime};
+
+/// A place where the server can be spoken to.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Place {
+    /// An address for HTTP.
+    Web(SocketAddr),
+    /// The control socket.
+    Control(PathBuf),
+}
+
+/// The places of a configuration, and whether the server can do without each.
+pub(super) fn places(config: &Config) -> impl Iterator<Item = (Place, Need)> {
+    let http = &config.http;
+    let web = http
+        .addresses
+        .iter()
+        .map(|address| (Place::Web(*address), http.need));
+    let control = config.control.iter();
+    web.chain(control.map(|control| (Place::Control(control.path.clone()), control.need)))
+}
+
+impl Place {
+    /// Opens it.
+    pub(super) fn bind(&self, access: watch::Receiver<Access>) -> Result<Server, BindError> {
+        let mut server = Server::new(access, Limits::default());
+        match self {
+            Self::Web(address) => server.bind_tcp(*address).map(drop)?,
+            Self::Control(path) => server.bind_control(path)?,
+        }
+        Ok(server)
+    }
+}
+
+/// Who may speak to the server over HTTP.
+pub(super) fn access(config: &Config) -> Access {
+    Access {
+        allow: config.http.allow.clone(),
+        token: config.http.token.clone(),
+    }
+}
+
+/// Everything the HTTP server asks for.
+pub(super) fn new(
+    view: &watch::Receiver<Arc<View>>,
+    around: &watch::Receiver<Around>,
+    shared: &Arc<Shared>,
+    commands: mpsc::Sender<Request>,
+) -> Backend {
+    let now = || {
+        let (view, around, shared) = (view.clone(), around.clone(), Arc::clone(shared));
+        move || {
+            (
+                Arc::clone(&view.borrow()),
+                around.borrow().clone(),
+                Arc::clone(&shared),
+            )
+        }
+    };
+    let (for_status, for_metrics) = (now(), now());
+    let (explained, compared) = (view.clone(), view.clone());
+    Backend {
+        status: Box::new(move || {
+            let (view, around, shared) = for_status();
+            status::status(&view, &around, &shared, unix_now())
+        }),
+        metrics: Box::new(move |out| {
+            let (view, around, shared) = for_metrics();
+            metrics::write(out, &view, &around, &shared, unix_now());
+        }),
+        explain: Box::new(move |prefix, origin| {
+            let view = Arc::clone(&explained.borrow());
+            let question = Question {
+                prefix,
+                origin,
+                now: unix_now(),
+            };
+            value(&explanation(&view, question))
+        }),
+        disagreement: Box::new(move |limit| {
+            let view = Arc::clone(&compared.borrow());
+            disagreement(&view, limit)
+        }),
+        commands,
+    }
+}
+
+fn value(of: &impl serde::Serialize) -> Result<Value, Refusal> {
+    serde_json::to_value(of)
+        .map_err(|error| Refusal::new(RefusalKind::Unavailable, error.to_string()))
+}
+
+fn explanation(view: &View, question: Question) -> crate::http::explain::Explanation {
+    let witness = |(place, feed): (usize, &'_ Feed)| {
+        let counts = counts(view, place, feed.is_fresh(question.now));
+        (
+            feed.source.name.clone(),
+            feed.rows.clone(),
+            feed.gone.clone(),
+            counts,
+        )
+    };
+    let known: Vec<_> = view.feeds.iter().enumerate().map(witness).collect();
+    let sources: Vec<Witness<'_>> = known
+        .iter()
+        .map(|(name, rows, gone, counts)| Witness {
+            name,
+            rows: rows.as_ref(),
+            gone: gone.as_ref(),
+            counts: *counts,
+        })
+        .collect();
+    let served = view.snapshot.as_ref().filter(|_| !view.withheld);
+    explain(
+        question,
+        &Way {
+            sources: &sources,
+            accepted: view.baseline.as_ref(),
+            candidate: view.candidate.as_ref(),
+            exceptions: &view.exceptions,
+            served: served.map(|snapshot| snapshot.payload()),
+        },
+    )
+}
+
+/// The payloads that not all sources have, each with those that do.
+fn disagreement(view: &View, limit: usize) -> Result<Value, Refusal> {
+    let rows: Vec<(usize, &Rows)> = view
+        .feeds
+        .iter()
+        .enumerate()
+        .filter_map(|(place, feed)| Some((place, feed.rows.as_ref()?)))
+        .collect();
+    let contributions: Vec<Contribution<'_>> = rows
+        .iter()
+        .map(|(place, rows)| Contribution {
+            place: *place,
+            rows,
+        })
+        .collect();
+    let names = |mask: u16| {
+        let has = |place: &usize| {
+            1u16.checked_shl(u32::try_from(*place).unwrap_or(16))
+                .is_some_and(|bit| mask & bit != 0)
+        };
+        let places = (0..view.feeds.len()).filter(has);
+        let feeds = places.filter_map(|place| view.feeds.get(place));
+        feeds
+            .map(|feed| feed.source.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    let found = differences(&contributions, limit);
+    let listed: Vec<Value> = found
+        .listed
+        .iter()
+        .map(|difference| {
+            json!({"payload": difference.payload.to_string(), "sources": names(difference.sources)})
+        })
+        .collect();
+    Ok(json!({
+        "compared": rows.iter().filter_map(|(place, _)| view.feeds.get(*place)).map(|feed| feed.source.name.to_string()).collect::<Vec<_>>(),
+        "total": found.total,
+        "differences": listed,
+    }))
+}
+
+/// What is known of the configuration and its reloads, at the start.
+pub(super) fn around(
+    config: &Config,
+    listeners: Vec<ListenerStatus>,
+    warnings: Vec<String>,
+) -> Around {
+    Around {
+        started: unix_now(),
+        listeners,
+        connections: config.limits.connections,
+        reload: None,
+        reloads: [0, 0],
+        warnings,
+    }
+}
+
+/// Notes a reload.
+pub(super) fn reloaded(
+    around: &mut Around,
+    outcome: &Result<Vec<String>, Vec<String>>,
+    at: UnixTime,
+) {
+    let [taken, refused] = &mut around.reloads;
+    match outcome {
+        Ok(_) => *taken += 1,
+        Err(_) => *refused += 1,
+    }
+    around.reload = Some(ReloadStatus {
+        at: at.into(),
+        ok: outcome.is_ok(),
+        reasons: outcome.as_ref().err().cloned().unwrap_or_default(),
+    });
+}
+
+/// The answer to a command that was carried out.
+pub(super) fn done(message: &str, details: &[String]) -> Value {
+    json!({"message": message, "details": details})
+}
+
+/// The answer to a command that was refused.
+pub(super) fn refused(message: &str, details: Vec<String>) -> Refusal {
+    Refusal::new(RefusalKind::Conflict, message).with(details)
+}
+
+/// The answer to whoever asked sources.
+pub(super) fn heard(heard: &[Heard]) -> Result<Value, Refusal> {
+    let line = |heard: &Heard| match &heard.outcome {
+        Ok(outcome) => format!("{}: {outcome}", heard.source),
+        Err(reason) => format!("{}: {reason}", heard.source),
+    };
+    let details: Vec<String> = heard.iter().map(line).collect();
+    match heard.iter().filter(|heard| heard.outcome.is_err()).count() {
+        0 => Ok(done("refreshed", &details)),
+        failed => Err(refused(
+            &format!("{failed} of {} sources failed", heard.len()),
+            details,
+        )),
+    }
+}
+
+/// What a reload changes, a line for each part.
+pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
+    let mut lines = Vec::new();
+    named(
+        &mut lines,
+        "sources",
+        old.sources
+            .iter()
+            .map(|source| (source.name.to_string(), source)),
+        new.sources
+            .iter()
+            .map(|source| (source.name.to_string(), source)),
+    );
+    named(
+        &mut lines,
+        "listeners",
+        old.listeners
+            .iter()
+            .map(|listener| (listener.address.to_string(), listener)),
+        new.listeners
+            .iter()
+            .map(|listener| (listener.address.to_string(), listener)),
+    );
+    let parts = [
+        ("rtr", old.rtr == new.rtr),
+        ("merge", old.merge == new.merge),
+        ("guard", old.guard == new.guard),
+        ("slurm", old.slurm == new.slurm),
+        ("limits", old.limits == new.limits),
+        ("http", old.http == new.http),
+        ("control", old.control == new.control),
+    ];
+    lines.extend(
+        parts
+            .into_iter()
+            .filter(|(_, same)| !same)
+            .map(|(part, _)| format!("{part}: changed")),
+    );
+    lines
+}
+
+fn named<'a, T: PartialEq + 'a>(
+    lines: &mut Vec<String>,
+    what: &str,
+    old: impl Iterator<Item = (String, &'a T)>,
+    new: impl Iterator<Item = (String, &'a T)>,
+) {
+    let mut left: Vec<(String, &T)> = old.collect();
+    let mut line = String::new();
+    for (name, value) in new {
+        let known = left.iter().position(|(known, _)| *known == name);
+        let word = match known.map(|place| left.swap_remove(place)) {
+            None => "added",
+            Some((_, before)) if before != value => "changed",
+            Some(_) => continue,
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(line, " {name} {word},");
+    }
+    for (name, _) in left {
+        let _ = write!(line, " {name} removed,");
+    }
+    if let Some(line) = line.strip_suffix(',') {
+        lines.push(format!("{what}:{line}"));
+    }
+}

@@ -1,0 +1,287 @@
+//! What the pipeline knows of one source.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use tracing::{debug, info, warn};
+
+use super::failover;
+use super::freshness::Age;
+use super::order::Heard;
+use crate::config::Source;
+use crate::daemon::source::{Content, List, SourceError, Update};
+use crate::payload::merge::{Contribution, merge};
+use crate::payload::{Rows, UnixTime};
+
+/// One source: what it delivered, how old that is, and how its last attempt went.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    /// Names its task; a task that was started anew has another one.
+    pub id: usize,
+    /// How it is configured.
+    pub source: Source,
+    /// Its rows, without those that expired.
+    pub rows: Option<Rows>,
+    /// Those that expired since the list came, for explanations.
+    pub gone: Option<Rows>,
+    /// What its last list says of itself.
+    pub facts: Option<Facts>,
+    /// How old that is.
+    pub age: Option<Age>,
+    /// How long it has been fresh.
+    pub standing: failover::Standing,
+    /// What is wrong with it, if its last attempt failed.
+    pub failure: Option<Failure>,
+    /// The end of the last attempt.
+    pub attempted: Option<UnixTime>,
+    /// The end of the last attempt that was no failure.
+    pub succeeded: Option<UnixTime>,
+    /// When the next of its rows expires.
+    pub next_expiry: Option<UnixTime>,
+    /// How long the last attempt took.
+    pub took: Duration,
+    /// Attempts that failed, since the start.
+    pub failures: u64,
+    /// Attempts, since the start.
+    pub attempts: u64,
+    /// The data lost its authority by themselves, as those of a cache that was away for longer
+    /// than its expire interval do.
+    lapsed: bool,
+    announced: bool,
+    told_stale: bool,
+}
+
+/// What a list says of itself.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Who wrote it, and how.
+    pub dialect: Box<str>,
+    /// The rows it listed, bad and repeated ones included.
+    pub listed: usize,
+    /// The bad ones.
+    pub skipped: usize,
+    /// The first of them, and what is wrong with it.
+    pub first_skipped: Option<String>,
+    /// The serial it had at its source.
+    pub serial: Option<u32>,
+}
+
+/// Why an attempt came to nothing.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// A word that stays the same, for metrics and programs.
+    pub kind: &'static str,
+    /// All of it, for people.
+    pub reason: String,
+    /// Since when every attempt has failed.
+    pub since: UnixTime,
+    /// How many these are.
+    pub times: u64,
+}
+
+/// What became of an update.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Taken {
+    /// There are other rows now.
+    Rows,
+    /// The rows are as they were; their age may have changed.
+    State,
+}
+
+impl Feed {
+    /// A source that has said nothing yet.
+    pub fn new(id: usize, source: Source) -> Self {
+        Self {
+            id,
+            source,
+            rows: None,
+            gone: None,
+            facts: None,
+            age: None,
+            standing: failover::Standing::default(),
+            failure: None,
+            attempted: None,
+            succeeded: None,
+            next_expiry: None,
+            took: Duration::ZERO,
+            failures: 0,
+            attempts: 0,
+            lapsed: false,
+            announced: false,
+            told_stale: false,
+        }
+    }
+
+    /// The same source under another configuration: what it delivered stays.
+    pub fn reconfigure(&mut self, id: usize, source: Source) {
+        if let Some(age) = &mut self.age {
+            age.max_age = source.max_age;
+        }
+        (self.id, self.source) = (id, source);
+        (self.announced, self.told_stale) = (false, false);
+    }
+
+    /// Whether it has delivered or failed, so that nobody waits for it any more.
+    pub fn has_spoken(&self) -> bool {
+        self.attempted.is_some()
+    }
+
+    /// Whether its rows can be relied on.
+    pub fn is_fresh(&self, now: UnixTime) -> bool {
+        let aged = self.age.is_none_or(|age| !age.is_fresh(now));
+        self.rows.is_some() && !self.lapsed && !aged
+    }
+
+    /// Takes what its task says.
+    pub fn take(&mut self, update: Update, now: UnixTime) -> Taken {
+        self.attempts += 1;
+        self.attempted = Some(now);
+        self.took = update.took;
+        match update.result {
+            Ok(content) => {
+                self.succeeded = Some(now);
+                let failure = self.failure.take();
+                match content {
+                    Content::List(list) => {
+                        self.load(*list);
+                        Taken::Rows
+                    }
+                    Content::Unchanged { arrived } => {
+                        if failure.is_some() {
+                            info!(source = %self.source.name, "source is back, unchanged");
+                        }
+                        self.confirm(arrived);
+                        Taken::State
+                    }
+                }
+            }
+            Err(error) => {
+                self.fail(&error, now);
+                Taken::State
+            }
+        }
+    }
+
+    fn load(&mut self, list: List) {
+        let source = &self.source.name;
+        info!(
+            %source,
+            dialect = %list.dialect,
+            rows = list.listed,
+            skipped = list.skipped,
+            took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            "source loaded"
+        );
+        if let Some(first) = &list.first_skipped {
+            warn!(%source, skipped = list.skipped, %first, "rows skipped");
+        }
+        self.rows = Some(list.rows);
+        self.gone = None;
+        self.age = Some(Age {
+            stated: list.stated,
+            arrived: list.arrived,
+            valid: list.valid,
+            max_age: self.source.max_age,
+        });
+        self.facts = Some(Facts {
+            dialect: list.dialect,
+            listed: list.listed,
+            skipped: list.skipped,
+            first_skipped: list.first_skipped,
+            serial: list.serial,
+        });
+        (self.lapsed, self.announced, self.told_stale) = (false, false, false);
+    }
+
+    fn confirm(&mut self, arrived: Option<UnixTime>) {
+        if let (Some(arrived), Some(age)) = (arrived, &mut self.age) {
+            age.arrived = arrived;
+            (self.lapsed, self.announced, self.told_stale) = (false, false, false);
+        }
+    }
+
+    fn fail(&mut self, error: &SourceError, now: UnixTime) {
+        self.failures += 1;
+        self.lapsed |= matches!(error, SourceError::Expired { .. });
+        let name = &self.source.name;
+        // As a trait object it is logged with what caused it.
+        let logged: &(dyn Error + 'static) = error;
+        // A source that stays broken says so once, and then at debug.
+        let (since, times, said) = match &self.failure {
+            Some(before) => (before.since, before.times, before.kind == error.kind()),
+            None => (now, 0, false),
+        };
+        if said {
+            debug!(source = %name, error = logged, "source still fails, last good data stays");
+        } else {
+            warn!(source = %name, error = logged, "source fails, last good data stays");
+        }
+        self.failure = Some(Failure {
+            kind: error.kind(),
+            reason: crate::daemon::with_causes(error),
+            since,
+            times: times + 1,
+        });
+    }
+
+    /// Keeps what expired, to be able to say so when somebody asks.
+    pub fn remember(&mut self, gone: Option<Rows>) {
+        let Some(gone) = gone else { return };
+        self.gone = Some(match self.gone.take() {
+            None => gone,
+            Some(before) => merge(
+                &[&before, &gone].map(|rows| Contribution { place: 0, rows }),
+                1,
+            ),
+        });
+    }
+
+    /// What came of the last attempt, in words.
+    pub fn outcome(&self) -> Heard {
+        let rows = self.rows.as_ref().map_or(0, Rows::len);
+        Heard {
+            source: self.source.name.clone(),
+            outcome: match &self.failure {
+                None => Ok(format!("{rows} payloads")),
+                Some(failure) => Err(failure.reason.clone()),
+            },
+        }
+    }
+
+    /// Notes what time has done to its rows, and says so once: that they will be stale, before
+    /// it counts, and that they are.
+    pub fn observe(&mut self, now: UnixTime, instant: Instant) {
+        let fresh = self.is_fresh(now);
+        self.standing.observe(fresh, instant);
+        if self.rows.is_none() {
+            return;
+        }
+        let source = &self.source.name;
+        let due = self
+            .age
+            .and_then(|age| Some((age.announce_at()?, age.stale_at()?)));
+        if fresh {
+            if let Some((announce_at, stale_at)) = due
+                && now >= announce_at
+                && !self.announced
+            {
+                let in_seconds = stale_at.since(now);
+                warn!(%source, in_seconds, at = %stale_at, "source will be stale");
+                self.announced = true;
+            }
+        } else if !self.told_stale {
+            warn!(%source, "source is stale");
+            self.told_stale = true;
+        }
+    }
+
+    /// When [`observe`](Self::observe) may have something to note again.
+    pub fn next_look(&self, now: UnixTime) -> Option<UnixTime> {
+        let age = self.age.filter(|_| self.rows.is_some() && !self.lapsed)?;
+        let moments = [
+            age.announce_at().filter(|_| !self.announced),
+            age.stale_at(),
+        ];
+        moments.into_iter().flatten().filter(|at| *at > now).min()
+    }
+}

@@ -1,0 +1,584 @@
+//! From what sources say to what is served.
+//!
+//! The pipeline task is the only writer of the store. What it does at each turn is
+//! [`step`](step::step), a function of the sources, the snapshot before and the time; here is
+//! what decides that a turn is due, and what becomes of its outcome. Read in this order: this
+//! file, [`feed`] for a source, [`freshness`] and [`failover`] for which of them count, `step`,
+//! and [`guard`] for what is not let through.
+
+pub mod failover;
+pub mod feed;
+pub mod freshness;
+pub mod guard;
+pub mod order;
+pub mod step;
+
+mod asked;
+mod report;
+mod sources;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::error;
+
+use self::asked::Asked;
+use self::feed::{Feed, Taken};
+use self::guard::{Digest, Standing};
+use self::order::{Approval, Order, Rules};
+use self::sources::Sources;
+use self::step::{Pending, Selection, Serving, Turn, Work, step};
+use super::slurm::Loaded;
+use super::source::{Occasion, Update};
+use super::store::Store;
+use super::view::{Counts, Hold, View};
+use crate::payload::merge::{Agreement, Contribution, agreement};
+use crate::payload::{Rows, UnixTime};
+use crate::rtr::snapshot::{Answer, HistoryLimits, Since, Trigger};
+use crate::rtr::{HistoryName, Snapshot};
+use crate::slurm::{Effect, Exceptions};
+
+/// The least time between two serials that expiry alone sets off. With expiries spread to the
+/// second there would be one each second otherwise; and nothing is in a new answer longer than
+/// this after it expired.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long the first publication waits for every source to deliver or to fail. Queries wait
+/// somewhat longer, so routers do not see a part of the data, nor an error.
+const FIRST_WAIT: Duration = Duration::from_secs(15);
+
+/// What the pipeline knows, and what it has published.
+#[derive(Debug)]
+pub struct Pipeline {
+    sources: Sources,
+    rules: Rules,
+    store: Arc<Store>,
+    view: watch::Sender<Arc<View>>,
+    /// When the first publication is due with what there is.
+    settles_at: Instant,
+    settled: bool,
+    baseline: Option<Rows>,
+    candidate: Option<Rows>,
+    exceptions: Option<Loaded>,
+    pending: Option<Loaded>,
+    slurm_failure: Option<String>,
+    slurm_read: Option<UnixTime>,
+    effect: Option<Effect>,
+    updates: Standing,
+    changes: Standing,
+    holds: Holds,
+    agreement: Option<Arc<Agreement>>,
+    published: Option<(UnixTime, Trigger)>,
+    next_expiry: Option<UnixTime>,
+    expired_at: Option<Instant>,
+    counts: Counts,
+    asked: Asked,
+}
+
+/// What is shown of the candidates that are held.
+#[derive(Debug, Default)]
+struct Holds {
+    update: Option<Hold>,
+    change: Option<Hold>,
+    /// What was held until its time was over, and when that was.
+    refused: Vec<(Digest, UnixTime)>,
+}
+
+impl Pipeline {
+    /// A pipeline that waits for its first order or update.
+    pub fn new(store: Arc<Store>, rules: Rules, feeds: Vec<Feed>, slurm: Option<Loaded>) -> Self {
+        let mut pipeline = Self {
+            sources: Sources::new(feeds),
+            rules,
+            store,
+            view: watch::Sender::new(Arc::new(View::empty())),
+            settles_at: Instant::now() + FIRST_WAIT,
+            settled: false,
+            baseline: None,
+            candidate: None,
+            exceptions: slurm,
+            pending: None,
+            slurm_failure: None,
+            slurm_read: rules.slurm_configured.then(unix_now),
+            effect: None,
+            updates: Standing::Clear,
+            changes: Standing::Clear,
+            holds: Holds::default(),
+            agreement: None,
+            published: None,
+            next_expiry: None,
+            expired_at: None,
+            counts: Counts::default(),
+            asked: Asked::default(),
+        };
+        pipeline.show();
+        pipeline
+    }
+
+    /// Hears what the pipeline can say of itself.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<View>> {
+        self.view.subscribe()
+    }
+
+    /// Works until told to stop.
+    pub async fn run(
+        mut self,
+        mut updates: mpsc::Receiver<Update>,
+        mut orders: mpsc::Receiver<Order>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            let wake = self.wake();
+            let until = wake.map_or_else(Instant::now, |(at, _)| at);
+            tokio::select! {
+                biased;
+                () = super::told(&mut stop) => return,
+                Some(order) = orders.recv() => self.obey(order).await,
+                Some(update) = updates.recv() => self.take(update).await,
+                () = sleep_until(until), if wake.is_some() => {
+                    let cause = wake.map_or(Cause::Age, |(_, cause)| cause);
+                    self.woken(cause).await;
+                }
+            }
+            self.show();
+        }
+    }
+
+    /// When there is something to do even if nobody says anything, and what.
+    fn wake(&self) -> Option<(Instant, Cause)> {
+        if !self.settled {
+            return Some((self.settles_at, Cause::Settled));
+        }
+        let now = unix_now();
+        let moments = self
+            .sources
+            .feeds()
+            .iter()
+            .filter_map(|feed| feed.next_look(now));
+        let held = [&self.updates, &self.changes]
+            .into_iter()
+            .filter_map(Standing::held);
+        let wakes = [
+            self.expiry_due().map(|at| (at, Cause::Expiry)),
+            moments
+                .min()
+                .and_then(|at| at_instant(at, now))
+                .map(|at| (at, Cause::Age)),
+            held.map(|held| held.until.into())
+                .min()
+                .map(|at| (at, Cause::Hold)),
+            self.sources
+                .choose_again()
+                .map(|at| (at.into(), Cause::Age)),
+        ];
+        wakes.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    async fn woken(&mut self, cause: Cause) {
+        match cause {
+            Cause::Settled => {
+                self.settled = true;
+                report::unheard(self.sources.feeds());
+                self.turn(Trigger::Source, None).await;
+            }
+            Cause::Expiry => {
+                self.turn(Trigger::Expiry, None).await;
+                self.expired_at = Some(Instant::now());
+            }
+            Cause::Age | Cause::Hold => {
+                self.turn(Trigger::Source, None).await;
+            }
+        }
+    }
+
+    /// Takes what a source says.
+    async fn take(&mut self, update: Update) {
+        let now = unix_now();
+        let id = update.place;
+        let asked = match update.occasion {
+            Occasion::Asked(asked) => Some(asked),
+            Occasion::Schedule | Occasion::Event => None,
+        };
+        let Some(feed) = self.sources.feeds_mut().find(|feed| feed.id == id) else {
+            // From a task that was told to stop.
+            return;
+        };
+        let fresh = feed.is_fresh(now);
+        let taken = feed.take(update, now);
+        let outcome = feed.outcome();
+        let moved = taken == Taken::Rows || fresh != feed.is_fresh(now);
+        let settles = !self.settled && self.sources.feeds().iter().all(Feed::has_spoken);
+        self.settled |= settles;
+        if self.settled && (moved || settles) {
+            self.turn(Trigger::Source, None).await;
+        }
+        if let Some(asked) = asked {
+            self.asked.answered(asked, id, &outcome);
+        }
+    }
+
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::Configure(configure) => {
+                let order::Configure {
+                    rules,
+                    feeds,
+                    slurm,
+                    done,
+                } = *configure;
+                self.configure(rules, feeds);
+                // What is fetched comes later; until then the last good ones stay.
+                if let Some(loaded) = slurm {
+                    self.except(Some(loaded));
+                }
+                self.turn(Trigger::Source, None).await;
+                self.show();
+                // Nobody waits any more: the configuration holds all the same.
+                let _ = done.send(());
+            }
+            Order::Exceptions(Ok(loaded)) => {
+                self.except(loaded.map(|loaded| *loaded));
+                self.turn(Trigger::Slurm, None).await;
+            }
+            Order::Exceptions(Err(failure)) => {
+                self.counts.slurm_failures += 1;
+                report::slurm_failed(&failure, self.slurm_failure.as_ref());
+                self.slurm_failure = Some(failure);
+            }
+            Order::Approve(Approval { digest, answer }) => {
+                let outcome = self.approve(&digest).await;
+                self.show();
+                // Whoever asked has gone; what was approved stays approved.
+                let _ = answer.send(outcome);
+            }
+            Order::Await(wait) => {
+                let places: Vec<usize> = self.sources.feeds().iter().map(|feed| feed.id).collect();
+                self.asked.wait(wait, &places);
+            }
+        }
+    }
+
+    /// Takes other rules and sources. A source that keeps its name keeps its data until it
+    /// delivers others.
+    fn configure(&mut self, rules: Rules, feeds: Vec<(usize, crate::config::Source)>) {
+        let gone = self.sources.configure(feeds);
+        self.asked.forget(&gone);
+        self.rules = rules;
+    }
+
+    /// Takes other exceptions; they come into force in the next turn.
+    fn except(&mut self, loaded: Option<Loaded>) {
+        self.slurm_failure = None;
+        self.slurm_read = Some(unix_now());
+        let loaded = loaded.unwrap_or_default();
+        let same = |known: &Loaded| known.digest == loaded.digest;
+        self.pending = match self.exceptions.as_ref().is_some_and(same) {
+            true => None,
+            false => Some(loaded),
+        };
+    }
+
+    async fn approve(&mut self, digest: &str) -> Result<String, String> {
+        let standings = [&self.updates, &self.changes];
+        let known = standings.into_iter().filter_map(|standing| match standing {
+            Standing::Clear => None,
+            Standing::Holding(held) => Some(held.digest),
+            Standing::Refused(digest) => Some(*digest),
+        });
+        let known: Vec<Digest> = known.collect();
+        let Some(approved) = known.iter().find(|known| known.to_string() == digest) else {
+            return Err(match known.first() {
+                None => "nothing is held".to_owned(),
+                Some(other) => format!("what is held now is {other}, not {digest}"),
+            });
+        };
+        let approvals = self.counts.approvals;
+        self.turn(Trigger::Approval, Some(*approved)).await;
+        if self.counts.approvals == approvals {
+            return Err(format!("{digest} is no longer what is held"));
+        }
+        let serial = self
+            .store
+            .latest()
+            .map(|snapshot| snapshot.serial().to_string());
+        Ok(format!(
+            "{digest} is approved, serial {}",
+            serial.unwrap_or_else(|| "none yet".to_owned())
+        ))
+    }
+
+    /// Makes and publishes what the sources amount to now; whether that is something new.
+    async fn turn(&mut self, trigger: Trigger, approved: Option<Digest>) -> bool {
+        if !self.settled {
+            return false;
+        }
+        let (now, instant) = (unix_now(), Instant::now());
+        let started = self.baseline.is_some();
+        let selection = self
+            .sources
+            .select(&self.rules, started, now, instant.into());
+        let work = self.work(selection, trigger, approved, now, instant);
+        let previous = work.previous.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let turn = step(&work, random_name);
+            if let (Serving::New(new), Some(old)) = (&turn.serving, &previous) {
+                prepare(new, old);
+            }
+            turn
+        });
+        match done.await {
+            Ok(turn) => {
+                let new = self.settle(turn, trigger, now);
+                self.compare().await;
+                new
+            }
+            Err(error) => {
+                error!(%error, "an update was lost");
+                false
+            }
+        }
+    }
+
+    fn work(
+        &self,
+        selection: Selection,
+        trigger: Trigger,
+        approved: Option<Digest>,
+        now: UnixTime,
+        instant: Instant,
+    ) -> Work {
+        Work {
+            sources: self
+                .sources
+                .feeds()
+                .iter()
+                .map(|feed| feed.rows.clone())
+                .collect(),
+            selection,
+            baseline: self.baseline.clone(),
+            in_force: self
+                .exceptions
+                .as_ref()
+                .map(|loaded| loaded.exceptions.clone()),
+            pending: self.pending.as_ref().map(|loaded| Pending {
+                exceptions: loaded.exceptions.clone(),
+                digest: loaded.digest,
+            }),
+            approved,
+            guard: self.rules.guard,
+            updates: self.updates.clone(),
+            changes: self.changes.clone(),
+            previous: self.store.latest(),
+            trigger,
+            now,
+            instant: instant.into(),
+            limits: HistoryLimits {
+                age: self.rules.history,
+            },
+        }
+    }
+
+    /// Takes over the outcome of a turn and publishes it; whether routers get something new.
+    fn settle(&mut self, turn: Turn, trigger: Trigger, now: UnixTime) -> bool {
+        self.count_and_tell(&turn, now);
+        for ((feed, rows), gone) in self.sources.feeds_mut().zip(turn.kept).zip(turn.gone) {
+            feed.next_expiry = rows.as_ref().and_then(Rows::next_expiry);
+            feed.rows = rows;
+            feed.remember(gone);
+        }
+        self.baseline = turn.baseline;
+        self.candidate = turn.candidate;
+        self.effect = turn.effect.or_else(|| self.effect.take());
+        self.next_expiry = turn.next_expiry;
+        if turn
+            .change_verdict
+            .as_ref()
+            .is_some_and(guard::Verdict::passes)
+        {
+            self.exceptions = self.pending.take();
+        }
+        (self.updates, self.changes) = (turn.updates, turn.changes);
+        let approved = turn.update_verdict == guard::Verdict::Approved
+            || turn.change_verdict == Some(guard::Verdict::Approved);
+        let trigger = if approved { Trigger::Approval } else { trigger };
+        match turn.serving {
+            Serving::NothingYet => false,
+            Serving::Withheld => {
+                self.store.withhold();
+                false
+            }
+            Serving::Same => {
+                self.store.release();
+                false
+            }
+            Serving::New(snapshot) => {
+                let snapshot = Arc::new(*snapshot);
+                let before = self.store.latest();
+                report::published(&snapshot, before.as_deref(), trigger);
+                self.counts.serials += u64::from(snapshot.revision() == 0);
+                self.published = Some((now, trigger));
+                self.store.publish(snapshot);
+                true
+            }
+        }
+    }
+
+    fn count_and_tell(&mut self, turn: &Turn, now: UnixTime) {
+        let would_go = |turn: &Turn| match (&turn.baseline, &turn.candidate) {
+            (Some(before), Some(after)) => report::examples(before, after),
+            _ => Vec::new(),
+        };
+        let held = |before: Option<Hold>, standing: &Standing, examples: Vec<String>| {
+            standing
+                .held()
+                .map(|held| Hold::of(held, before, examples, now))
+        };
+        self.holds.update = held(self.holds.update.take(), &turn.updates, would_go(turn));
+        self.holds.change = held(self.holds.change.take(), &turn.changes, Vec::new());
+        let refused = [&turn.updates, &turn.changes]
+            .into_iter()
+            .filter_map(Standing::refused);
+        let known = std::mem::take(&mut self.holds.refused);
+        self.holds.refused = refused
+            .map(|digest| {
+                let at = known
+                    .iter()
+                    .find(|(known, _)| *known == digest)
+                    .map(|(_, at)| *at);
+                (digest, at.unwrap_or(now))
+            })
+            .collect();
+        self.counts.holds +=
+            report::guard("update", &self.updates, &turn.updates, &turn.update_verdict);
+        if let Some(verdict) = &turn.change_verdict {
+            self.counts.holds += report::guard("slurm", &self.changes, &turn.changes, verdict);
+            if *verdict == guard::Verdict::Harmless {
+                report::large_change(&turn.change_excess);
+            }
+        }
+        let approved = [Some(&turn.update_verdict), turn.change_verdict.as_ref()];
+        let approved = approved
+            .into_iter()
+            .flatten()
+            .filter(|v| **v == guard::Verdict::Approved);
+        self.counts.approvals += u64::try_from(approved.count()).unwrap_or(0);
+    }
+
+    /// Counts how far the sources agree, for the status. Routers do not wait for it.
+    async fn compare(&mut self) {
+        let rows: Vec<(usize, Rows)> = self
+            .sources
+            .feeds()
+            .iter()
+            .enumerate()
+            .filter_map(|(place, feed)| Some((place, feed.rows.clone()?)))
+            .collect();
+        self.agreement = None;
+        if self.sources.feeds().len() < 2 {
+            return;
+        }
+        let counted = tokio::task::spawn_blocking(move || {
+            let contributions: Vec<Contribution<'_>> = rows
+                .iter()
+                .map(|(place, rows)| Contribution {
+                    place: *place,
+                    rows,
+                })
+                .collect();
+            agreement(&contributions)
+        });
+        match counted.await {
+            Ok(agreement) => self.agreement = Some(Arc::new(agreement)),
+            Err(error) => error!(%error, "the sources could not be compared"),
+        }
+    }
+
+    /// When something is to be taken out because it expired.
+    fn expiry_due(&self) -> Option<Instant> {
+        let due = at_instant(self.next_expiry?, unix_now())?;
+        let earliest = self
+            .expired_at
+            .and_then(|at| at.checked_add(EXPIRY_INTERVAL));
+        Some(earliest.map_or(due, |earliest| due.max(earliest)))
+    }
+
+    /// Lets others see where everything stands.
+    fn show(&mut self) {
+        let exceptions = self.exceptions.as_ref();
+        let view = View {
+            feeds: self.sources.feeds().to_vec(),
+            merge: self.rules.merge,
+            active: self.sources.active(),
+            stale: self.sources.are_stale(),
+            agreement: self.agreement.clone(),
+            baseline: self.baseline.clone(),
+            candidate: self.candidate.clone(),
+            guard: self.rules.guard,
+            held_update: self.holds.update.clone(),
+            held_change: self.holds.change.clone(),
+            refused: self.holds.refused.clone(),
+            exceptions: exceptions
+                .map_or_else(Exceptions::default, |loaded| loaded.exceptions.clone()),
+            effect: self.effect.clone(),
+            files: exceptions
+                .map(|loaded| loaded.files.clone())
+                .unwrap_or_default(),
+            slurm_failure: self.slurm_failure.clone(),
+            slurm_configured: self.rules.slurm_configured,
+            slurm_ready: exceptions.is_some(),
+            slurm_read: self.slurm_read,
+            snapshot: self.store.latest(),
+            withheld: self.store.is_withheld(),
+            published: self.published,
+            settled: self.settled,
+            next_expiry: self.next_expiry,
+            counts: self.counts,
+        };
+        self.view.send_replace(Arc::new(view));
+    }
+}
+
+/// Why the pipeline wakes up by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cause {
+    /// The first publication has waited for long enough.
+    Settled,
+    /// Payloads expire.
+    Expiry,
+    /// A source is about to be stale, or is, or is no longer on trial.
+    Age,
+    /// A hold is over.
+    Hold,
+}
+
+/// Makes the increment that every router is about to ask for, in the versions they speak, so that
+/// the first of them does not wait for it.
+fn prepare(new: &Snapshot, old: &Snapshot) {
+    if let Some(Since::Step(place)) = new.since(old.serial()) {
+        for version in old.versions_in_use() {
+            new.image(Answer {
+                version,
+                since: Some(place),
+            });
+        }
+    }
+}
+
+/// The moment that a moment of the calendar is; a past one is now.
+fn at_instant(at: UnixTime, now: UnixTime) -> Option<Instant> {
+    Instant::now().checked_add(Duration::from_secs(at.since(now)))
+}
+
+pub(super) fn unix_now() -> UnixTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UnixTime::new(since.map_or(0, |since| since.as_secs()))
+}
+
+fn random_name() -> HistoryName {
+    HistoryName::new(super::random::octets())
+}
+
+#[cfg(test)]
+mod tests;

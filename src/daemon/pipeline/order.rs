@@ -1,0 +1,76 @@
+//! What the pipeline is told beside what sources say.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::config::{Guard, Merge, Source};
+use crate::daemon::slurm::Loaded;
+
+/// Something to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Other sources, rules and exceptions, all in one turn.
+    Configure(Box<Configure>),
+    /// The exceptions changed, or could not be read: then with the reason.
+    Exceptions(Result<Option<Box<Loaded>>, String>),
+    /// Let a candidate pass.
+    Approve(Approval),
+    /// Say when all sources have been asked.
+    Await(Wait),
+}
+
+/// What a configuration means for the pipeline.
+#[derive(Debug)]
+pub struct Configure {
+    /// The rules.
+    pub rules: Rules,
+    /// The sources in their order, each with the name of its task.
+    pub feeds: Vec<(usize, Source)>,
+    /// The exceptions, which were read before; `None` when some are to be fetched first.
+    pub slurm: Option<Loaded>,
+    /// Told when it holds.
+    pub done: oneshot::Sender<()>,
+}
+
+/// The rules of the pipeline.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rules {
+    /// How several sources become one list.
+    pub merge: Merge,
+    /// What is not let through.
+    pub guard: Guard,
+    /// How long increments are kept.
+    pub history: Duration,
+    /// Whether local exceptions are configured.
+    pub slurm_configured: bool,
+}
+
+/// The operator lets a candidate pass.
+#[derive(Debug)]
+pub struct Approval {
+    /// Its digest, as it was typed.
+    pub digest: Box<str>,
+    /// What came of it, in words.
+    pub answer: oneshot::Sender<Result<String, String>>,
+}
+
+/// The operator waits for sources that were asked.
+#[derive(Debug)]
+pub struct Wait {
+    /// The number that the question has.
+    pub asked: u64,
+    /// The tasks that were asked.
+    pub ids: Vec<usize>,
+    /// What came of it, a line for each source.
+    pub answer: oneshot::Sender<Vec<Heard>>,
+}
+
+/// What came of asking one source.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The source.
+    pub source: Box<str>,
+    /// What it has, or why it has nothing new.
+    pub outcome: Result<String, String>,
+}

@@ -1,0 +1,310 @@
+//! One turn of the pipeline: a function of what the sources say, the local exceptions, what was
+//! accepted before, and the time.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::guard::{self, Digest, Standing, Verdict};
+use crate::config::{Guard, Stale};
+use crate::payload::census::{Change, census};
+use crate::payload::merge::{Contribution, merge};
+use crate::payload::{Attribute, DataSet, Rows, UnixTime};
+use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
+use crate::rtr::{HistoryName, Snapshot};
+use crate::slurm::{Effect, Exceptions};
+
+/// Which sources count in a turn.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Selection {
+    /// What at least `least` of the sources at these places have.
+    Merge {
+        /// The places, ascending.
+        places: Vec<usize>,
+        /// How many must have a payload.
+        least: usize,
+    },
+    /// No source, or too few, can be relied on.
+    Nothing,
+}
+
+/// Local exceptions that are to come into force, and the digest of their files.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// The exceptions.
+    pub exceptions: Exceptions,
+    /// Names them in an approval.
+    pub digest: Digest,
+}
+
+/// All that a turn works from.
+#[derive(Debug)]
+pub struct Work {
+    /// The rows of each source, `None` for those that have said nothing.
+    pub sources: Vec<Option<Rows>>,
+    /// Which of them count.
+    pub selection: Selection,
+    /// The merged rows that were accepted last.
+    pub baseline: Option<Rows>,
+    /// The exceptions in force; `None` while those that are configured were never read.
+    pub in_force: Option<Exceptions>,
+    /// Exceptions to replace them.
+    pub pending: Option<Pending>,
+    /// The candidate that the operator approves in this turn.
+    pub approved: Option<Digest>,
+    /// The rules.
+    pub guard: Guard,
+    /// Where the guard of updates stands.
+    pub updates: Standing,
+    /// Where the guard of exceptions stands.
+    pub changes: Standing,
+    /// What was published last.
+    pub previous: Option<Arc<Snapshot>>,
+    /// What set the turn off.
+    pub trigger: Trigger,
+    /// The time by the calendar.
+    pub now: UnixTime,
+    /// The same moment, for waits.
+    pub instant: Instant,
+    /// How much of the past is kept.
+    pub limits: HistoryLimits,
+}
+
+/// What is to be served after a turn.
+#[derive(Debug)]
+pub enum Serving {
+    /// Nothing, since nothing is known yet.
+    NothingYet,
+    /// Nothing, by the rule for stale data: what routers were told stays what they were told.
+    Withheld,
+    /// What was published last.
+    Same,
+    /// Something new.
+    New(Box<Snapshot>),
+}
+
+/// What comes of a turn.
+#[derive(Debug)]
+pub struct Turn {
+    /// The sources' rows without those that expired, which never come back without a list.
+    pub kept: Vec<Option<Rows>>,
+    /// Those that expired in this turn.
+    pub gone: Vec<Option<Rows>>,
+    /// The merged rows that are accepted now.
+    pub baseline: Option<Rows>,
+    /// The merged rows that were not let through.
+    pub candidate: Option<Rows>,
+    /// The exceptions in force now.
+    pub in_force: Option<Exceptions>,
+    /// The exceptions that wait.
+    pub pending: Option<Pending>,
+    /// What the exceptions in force do.
+    pub effect: Option<Effect>,
+    /// Where the guard of updates stands.
+    pub updates: Standing,
+    /// Where the guard of exceptions stands.
+    pub changes: Standing,
+    /// How the update was judged.
+    pub update_verdict: Verdict,
+    /// How the exceptions were judged, `None` when no others were to come into force.
+    pub change_verdict: Option<Verdict>,
+    /// What new exceptions change past a limit, let through or not.
+    pub change_excess: Vec<Change>,
+    /// When the next payload expires.
+    pub next_expiry: Option<UnixTime>,
+    /// What is to be served.
+    pub serving: Serving,
+}
+
+/// Takes a turn. Costs a pass over what is served, and another one over each source when there
+/// are several.
+pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
+    let (kept, gone): (Vec<_>, Vec<_>) = work
+        .sources
+        .iter()
+        .map(|rows| split(rows, work.now))
+        .unzip();
+    let before = work
+        .baseline
+        .as_ref()
+        .map(|rows| remaining(rows, &work.sources, &kept, work.now));
+    let candidate = match &work.selection {
+        Selection::Nothing => None,
+        Selection::Merge { places, least } => Some(merged(&kept, places, *least)),
+    };
+    let fresh = candidate.is_some();
+    let judged = candidate.map(|candidate| judge_update(work, before.as_ref(), candidate));
+    let mut turn = Turn {
+        gone,
+        candidate: None,
+        in_force: work.in_force.clone(),
+        effect: None,
+        changes: match work.pending {
+            Some(_) => work.changes.clone(),
+            None => Standing::Clear,
+        },
+        change_verdict: None,
+        change_excess: Vec::new(),
+        next_expiry: None,
+        serving: Serving::NothingYet,
+        // Without a candidate there is nothing that could be held or refused.
+        updates: Standing::Clear,
+        update_verdict: Verdict::Harmless,
+        baseline: before,
+        pending: work.pending.clone(),
+        kept,
+    };
+    if let Some((updates, verdict, candidate)) = judged {
+        if verdict.passes() {
+            turn.baseline = Some(candidate);
+        } else {
+            turn.candidate = Some(candidate);
+        }
+        (turn.updates, turn.update_verdict) = (updates, verdict);
+    }
+    let rows = turn.kept.iter().flatten().chain(&turn.baseline);
+    turn.next_expiry = rows.filter_map(Rows::next_expiry).min();
+    match (&turn.baseline, work.guard.stale) {
+        (None, _) => {}
+        (Some(_), Stale::NoData) if !fresh => turn.serving = Serving::Withheld,
+        (Some(_), Stale::Withdraw) if !fresh => turn.serve(work, &Rows::default(), fresh_name),
+        (Some(accepted), _) => {
+            let accepted = accepted.clone();
+            turn.serve(work, &accepted, fresh_name);
+        }
+    }
+    turn
+}
+
+impl Turn {
+    /// From what is accepted to what is served: the local exceptions between the two.
+    fn serve(&mut self, work: &Work, accepted: &Rows, fresh_name: impl FnOnce() -> HistoryName) {
+        let coming = self.pending.take();
+        let output = match (coming, &self.in_force) {
+            (None, None) => return,
+            (None, Some(in_force)) => in_force.apply(accepted, Attribute::LOCAL),
+            (Some(coming), _) => {
+                let output = coming.exceptions.apply(accepted, Attribute::LOCAL);
+                if self.may_change(work, &coming, &output.rows) {
+                    self.in_force = Some(coming.exceptions);
+                    output
+                } else {
+                    self.pending = Some(coming);
+                    let Some(in_force) = &self.in_force else {
+                        return;
+                    };
+                    in_force.apply(accepted, Attribute::LOCAL)
+                }
+            }
+        };
+        self.effect = Some(output.effect);
+        let data = DataSet::new(&output.rows);
+        let trigger = self.trigger(work.trigger);
+        self.serving = match work.previous.as_deref() {
+            None => Serving::New(Box::new(Snapshot::first(fresh_name(), data))),
+            Some(previous) => match previous.next(data, trigger, work.now, work.limits) {
+                Step::Unchanged => Serving::Same,
+                Step::Revision(next) | Step::Serial(next) => Serving::New(Box::new(next)),
+            },
+        };
+    }
+
+    /// Whether new exceptions may come into force. Those of a start may: nothing was served
+    /// without them.
+    fn may_change(&mut self, work: &Work, coming: &Pending, output: &Rows) -> bool {
+        let served = work
+            .previous
+            .as_deref()
+            .map(|previous| previous.data().rows().split_expired(work.now).0);
+        let changes = served
+            .map(|served| census(&served, output))
+            .unwrap_or_default();
+        self.change_excess = guard::excess(&work.guard, changes);
+        let excess = match work.guard.slurm && work.in_force.is_some() {
+            true => self.change_excess.clone(),
+            false => Vec::new(),
+        };
+        let digest = || coming.digest;
+        let judged = guard::judge(
+            &work.guard,
+            &work.changes,
+            excess,
+            digest,
+            work.approved,
+            work.instant,
+        );
+        let passes = judged.1.passes();
+        (self.changes, self.change_verdict) = (judged.0, Some(judged.1));
+        passes
+    }
+
+    /// What is said to have set a serial off.
+    fn trigger(&self, trigger: Trigger) -> Trigger {
+        let approved = self.update_verdict == Verdict::Approved
+            || self.change_verdict == Some(Verdict::Approved);
+        match approved {
+            true => Trigger::Approval,
+            false => trigger,
+        }
+    }
+}
+
+fn split(rows: &Option<Rows>, now: UnixTime) -> (Option<Rows>, Option<Rows>) {
+    match rows {
+        None => (None, None),
+        Some(rows) => {
+            let (kept, gone) = rows.split_expired(now);
+            (Some(kept), gone)
+        }
+    }
+}
+
+/// What is left of the rows that were accepted. Where they are those of a source, they stay
+/// those: a copy of their own would be memory.
+fn remaining(
+    accepted: &Rows,
+    sources: &[Option<Rows>],
+    kept: &[Option<Rows>],
+    now: UnixTime,
+) -> Rows {
+    let pairs = sources.iter().flatten().zip(kept.iter().flatten());
+    let mut twins = pairs.filter(|(source, _)| source.shares_all(accepted));
+    let twin = twins.next().map(|(_, kept)| kept.clone());
+    twin.unwrap_or_else(|| accepted.split_expired(now).0)
+}
+
+fn merged(kept: &[Option<Rows>], places: &[usize], least: usize) -> Rows {
+    let contributions: Vec<Contribution<'_>> = places
+        .iter()
+        .filter_map(|place| {
+            let rows = kept.get(*place)?.as_ref()?;
+            Some(Contribution {
+                place: *place,
+                rows,
+            })
+        })
+        .collect();
+    match contributions.as_slice() {
+        // Nothing to merge, and nothing to copy.
+        [only] if least <= 1 => only.rows.clone(),
+        several => merge(several, least),
+    }
+}
+
+fn judge_update(work: &Work, before: Option<&Rows>, candidate: Rows) -> (Standing, Verdict, Rows) {
+    // The first load passes, and what is the same needs no look.
+    let changes = match before {
+        Some(before) if !before.shares_all(&candidate) => census(before, &candidate),
+        _ => Vec::new(),
+    };
+    let excess = guard::excess(&work.guard, changes);
+    let digest = || Digest::of_rows(&candidate);
+    let (standing, verdict) = guard::judge(
+        &work.guard,
+        &work.updates,
+        excess,
+        digest,
+        work.approved,
+        work.instant,
+    );
+    (standing, verdict, candidate)
+}

@@ -1,0 +1,382 @@
+//! Turns without a runtime, and when the next one is due.
+
+use std::time::{Duration, Instant};
+
+use super::guard::{Standing, Verdict};
+use super::step::{Pending, Selection, Serving, Turn, Work, step};
+use super::*;
+use crate::config::{Guard, Merge, Source, Stale};
+use crate::payload::{Attribute, RowsBuilder};
+use crate::rtr::Serial;
+use crate::slurm::{self, AspaOverlap, Reading};
+
+const NOW: u64 = 1_000_000;
+
+/// Rows of prefixes below 10.0.0.0/8 by their number, each with its AS, that expire then.
+fn rows(numbers: impl IntoIterator<Item = u32>, expires: Option<u64>) -> Rows {
+    let mut builder = RowsBuilder::new();
+    for number in numbers {
+        let prefix = format!("10.{}.{}.0/24", number >> 8, number & 0xff);
+        let vrp = crate::payload::Vrp::new(
+            prefix.parse().unwrap(),
+            24,
+            crate::payload::Asn::new(64_496),
+        );
+        let attribute = Attribute::new(expires.map(UnixTime::new), Default::default());
+        builder.push_vrp(vrp.unwrap(), attribute);
+    }
+    builder.finish()
+}
+
+fn exceptions(filter: &str) -> Pending {
+    let text = format!(
+        r#"{{"slurmVersion": 1,
+            "validationOutputFilters": {{"prefixFilters": [{{"prefix": "{filter}"}}], "bgpsecFilters": []}},
+            "locallyAddedAssertions": {{"prefixAssertions": [], "bgpsecAssertions": []}}}}"#
+    );
+    let parsed = slurm::parse("test.json", text.as_bytes(), Reading::Strict).unwrap();
+    Pending {
+        exceptions: slurm::combine(vec![parsed.file], AspaOverlap::Refused).unwrap(),
+        digest: Digest::of_octets([text.as_bytes()]),
+    }
+}
+
+/// A turn after others: what they left is what the next one begins with.
+struct Line {
+    work: Work,
+    served: Option<Vec<u32>>,
+}
+
+impl Line {
+    fn new(sources: &[Option<Rows>]) -> Self {
+        let work = Work {
+            sources: sources.to_vec(),
+            selection: all(sources.len(), 1),
+            baseline: None,
+            in_force: Some(Exceptions::default()),
+            pending: None,
+            approved: None,
+            guard: Guard::default(),
+            updates: Standing::Clear,
+            changes: Standing::Clear,
+            previous: None,
+            trigger: Trigger::Source,
+            now: UnixTime::new(NOW),
+            instant: Instant::now(),
+            limits: HistoryLimits::default(),
+        };
+        Self { work, served: None }
+    }
+
+    fn turn(&mut self) -> Turn {
+        let mut turn = step(&self.work, || HistoryName::new([7; 16]));
+        self.work.sources.clone_from(&turn.kept);
+        self.work.baseline.clone_from(&turn.baseline);
+        self.work.in_force.clone_from(&turn.in_force);
+        self.work.pending.clone_from(&turn.pending);
+        self.work.updates.clone_from(&turn.updates);
+        self.work.changes.clone_from(&turn.changes);
+        match std::mem::replace(&mut turn.serving, Serving::Same) {
+            Serving::New(snapshot) => {
+                self.work.previous = Some(Arc::new(*snapshot));
+                self.served = Some(self.published());
+            }
+            Serving::Same => self.served = Some(self.published()),
+            other => {
+                turn.serving = other;
+                self.served = None;
+            }
+        }
+        turn
+    }
+
+    fn published(&self) -> Vec<u32> {
+        let snapshot = self.work.previous.as_ref().unwrap();
+        let numbers = snapshot
+            .payload()
+            .v4()
+            .iter()
+            .map(|vrp| vrp.address() >> 8 & 0xffff);
+        let mut numbers: Vec<u32> = numbers.collect();
+        numbers.reverse();
+        numbers
+    }
+
+    fn serial(&self) -> Serial {
+        self.work.previous.as_ref().unwrap().serial()
+    }
+
+    fn later(&mut self, seconds: u64) {
+        self.work.now = self.work.now.plus(seconds);
+        self.work.instant += Duration::from_secs(seconds);
+    }
+}
+
+fn all(count: usize, least: usize) -> Selection {
+    let places = (0..count).collect();
+    Selection::Merge { places, least }
+}
+
+fn numbers(range: std::ops::Range<u32>) -> Option<Vec<u32>> {
+    Some(range.collect())
+}
+
+#[test]
+fn an_update_past_the_limit_is_held_and_the_last_good_set_stays() {
+    let mut line = Line::new(&[Some(rows(0..100, None))]);
+    line.turn();
+    assert_eq!(line.served, numbers(0..100));
+    line.work.sources[0] = Some(rows(0..50, None));
+    let turn = line.turn();
+    assert_eq!(turn.update_verdict, Verdict::Stopped);
+    assert_eq!(turn.candidate.unwrap().len(), 50);
+    assert_eq!(
+        (line.served.clone(), line.serial()),
+        (numbers(0..100), Serial::FIRST)
+    );
+    // What is within the limit passes again.
+    line.work.sources[0] = Some(rows(0..95, None));
+    let turn = line.turn();
+    assert_eq!(
+        (turn.updates, turn.update_verdict),
+        (Standing::Clear, Verdict::Harmless)
+    );
+    assert_eq!(line.served, numbers(0..95));
+}
+
+#[test]
+fn an_approved_candidate_passes_and_is_the_next_baseline() {
+    let mut line = Line::new(&[Some(rows(0..100, None))]);
+    line.turn();
+    line.work.sources[0] = Some(rows(0..50, None));
+    let digest = line.turn().updates.held().unwrap().digest;
+    line.work.approved = Some(digest);
+    assert_eq!(line.turn().update_verdict, Verdict::Approved);
+    line.work.approved = None;
+    let entry = line
+        .work
+        .previous
+        .as_ref()
+        .unwrap()
+        .entries()
+        .next_back()
+        .unwrap();
+    assert_eq!(
+        (entry.trigger(), line.served.clone()),
+        (Trigger::Approval, numbers(0..50))
+    );
+    assert_eq!(line.turn().update_verdict, Verdict::Harmless);
+}
+
+#[test]
+fn expiry_is_never_held() {
+    let mut line = Line::new(&[Some(rows(0..100, Some(NOW + 60)))]);
+    line.turn();
+    line.later(61);
+    let turn = line.turn();
+    assert_eq!(turn.update_verdict, Verdict::Harmless);
+    assert_eq!(
+        (line.served.clone(), turn.gone[0].as_ref().map(Rows::len)),
+        (numbers(0..0), Some(100))
+    );
+    // Nor while something is held: what stays still expires.
+    let mut line = Line::new(&[Some(rows(0..100, Some(NOW + 60)))]);
+    line.turn();
+    line.work.sources[0] = Some(rows(0..10, None));
+    assert_eq!(line.turn().update_verdict, Verdict::Stopped);
+    line.later(61);
+    line.turn();
+    assert_eq!(
+        line.served,
+        numbers(0..10),
+        "all of the baseline has expired"
+    );
+}
+
+#[test]
+fn stale_data_are_kept_and_still_expire() {
+    let mut line = Line::new(&[Some(rows(0..100, Some(NOW + 60)))]);
+    line.turn();
+    line.work.selection = Selection::Nothing;
+    line.turn();
+    assert_eq!(line.served, numbers(0..100));
+    line.later(61);
+    line.turn();
+    assert_eq!(line.served, numbers(0..0));
+}
+
+#[test]
+fn stale_data_can_be_withdrawn_as_a_serial() {
+    let mut line = Line::new(&[Some(rows(0..100, None))]);
+    line.work.guard.stale = Stale::Withdraw;
+    line.turn();
+    line.work.selection = Selection::Nothing;
+    line.turn();
+    assert_eq!(
+        (line.served.clone(), line.serial()),
+        (numbers(0..0), Serial::FIRST.next())
+    );
+    // What comes back is judged by what was good, not by nothing.
+    line.work.selection = all(1, 1);
+    line.work.sources[0] = Some(rows(0..20, None));
+    assert_eq!(line.turn().update_verdict, Verdict::Stopped);
+}
+
+#[test]
+fn stale_data_can_be_withheld_and_come_back_as_an_increment() {
+    let mut line = Line::new(&[Some(rows(0..100, None))]);
+    line.work.guard.stale = Stale::NoData;
+    line.turn();
+    line.work.selection = Selection::Nothing;
+    let turn = line.turn();
+    assert!(matches!(turn.serving, Serving::Withheld));
+    assert_eq!(line.served, None);
+    line.work.selection = all(1, 1);
+    line.work.sources[0] = Some(rows(0..99, None));
+    line.turn();
+    let entry = line
+        .work
+        .previous
+        .as_ref()
+        .unwrap()
+        .entries()
+        .next_back()
+        .unwrap();
+    assert_eq!(
+        (entry.delta().announced(), entry.delta().withdrawn()),
+        (0, 1)
+    );
+}
+
+#[test]
+fn a_source_that_goes_stale_leaves_a_union_through_the_guard() {
+    let mut line = Line::new(&[Some(rows(0..60, None)), Some(rows(40..100, None))]);
+    line.turn();
+    assert_eq!(line.served, numbers(0..100));
+    line.work.selection = Selection::Merge {
+        places: vec![0],
+        least: 1,
+    };
+    assert_eq!(line.turn().update_verdict, Verdict::Stopped);
+    assert_eq!(line.served, numbers(0..100));
+}
+
+#[test]
+fn a_quorum_is_what_enough_sources_have() {
+    let sources = [0..100, 1..100, 0..99].map(|range| Some(rows(range, None)));
+    let mut line = Line::new(&sources);
+    line.work.selection = all(3, 2);
+    line.turn();
+    assert_eq!(line.served, numbers(0..100));
+    line.work.selection = all(3, 3);
+    line.turn();
+    assert_eq!(line.served, numbers(1..99));
+}
+
+#[test]
+fn exceptions_come_into_force_as_one_serial() {
+    let mut line = Line::new(&[Some(rows(0..300, None))]);
+    line.turn();
+    line.work.pending = Some(exceptions("10.1.16.0/20"));
+    line.work.trigger = Trigger::Slurm;
+    let turn = line.turn();
+    assert_eq!(
+        (turn.change_excess, turn.change_verdict),
+        (vec![], Some(Verdict::Harmless))
+    );
+    assert!((272..288).all(|number| !line.served.as_ref().unwrap().contains(&number)));
+    assert_eq!(
+        (line.served.as_ref().map(Vec::len), line.serial()),
+        (Some(284), Serial::FIRST.next())
+    );
+}
+
+#[test]
+fn exceptions_past_the_limit_are_applied_with_a_word_or_held() {
+    let mut line = Line::new(&[Some(rows(0..300, None))]);
+    line.turn();
+    line.work.pending = Some(exceptions("10.0.0.0/16"));
+    line.work.guard.slurm = true;
+    let turn = line.turn();
+    assert_eq!(turn.change_verdict, Some(Verdict::Stopped));
+    assert_eq!(line.served, numbers(0..300));
+    line.work.approved = Some(turn.changes.held().unwrap().digest);
+    assert_eq!(line.turn().change_verdict, Some(Verdict::Approved));
+    assert_eq!(line.served, numbers(256..300));
+
+    let mut line = Line::new(&[Some(rows(0..300, None))]);
+    line.turn();
+    line.work.pending = Some(exceptions("10.0.0.0/16"));
+    let turn = line.turn();
+    assert_eq!(turn.change_excess.len(), 1);
+    assert_eq!(line.served, numbers(256..300));
+}
+
+#[test]
+fn nothing_is_served_before_the_exceptions_are_known() {
+    let mut line = Line::new(&[Some(rows(0..10, None))]);
+    line.work.in_force = None;
+    assert!(matches!(line.turn().serving, Serving::NothingYet));
+    line.work.pending = Some(exceptions("10.0.0.0/24"));
+    line.turn();
+    assert_eq!(line.served, numbers(1..10));
+}
+
+#[test]
+fn an_accepted_list_is_shared_and_not_copied() {
+    let mut line = Line::new(&[Some(rows(0..100, Some(NOW + 60)))]);
+    line.turn();
+    let shares = |line: &Line| {
+        let source = line.work.sources[0].as_ref().unwrap();
+        line.work.baseline.as_ref().unwrap().shares_all(source)
+    };
+    assert!(shares(&line));
+    line.later(61);
+    line.turn();
+    assert!(shares(&line));
+}
+
+fn pipeline() -> Pipeline {
+    let rules = Rules {
+        merge: Merge::default(),
+        guard: Guard::default(),
+        history: Duration::from_secs(86_400),
+        slurm_configured: false,
+    };
+    let source = Source::new("a", crate::config::Origin::Demo);
+    let slurm = Some(Loaded::default());
+    let mut pipeline = Pipeline::new(Store::new(), rules, vec![Feed::new(0, source)], slurm);
+    pipeline.settled = true;
+    pipeline
+}
+
+/// Seconds until the pipeline takes out what expires in `expires` seconds, when it last did
+/// so `ago` seconds ago.
+fn due(expires: u64, ago: Option<u64>) -> u64 {
+    let mut pipeline = pipeline();
+    // A moment that is far enough from the beginning of the clock to look back from.
+    let now = tokio::time::Instant::now();
+    pipeline.next_expiry = Some(unix_now().plus(expires));
+    pipeline.expired_at = ago.and_then(|ago| now.checked_sub(Duration::from_secs(ago)));
+    let due = pipeline.expiry_due().unwrap();
+    due.duration_since(now)
+        .as_millis()
+        .div_ceil(1_000)
+        .try_into()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn expiry_makes_at_most_one_serial_a_minute() {
+    assert!((5..=6).contains(&due(5, None)));
+    assert!((50..=51).contains(&due(1, Some(10))));
+    assert!((1..=2).contains(&due(1, Some(60))));
+    assert!((300..=301).contains(&due(300, Some(10))));
+    // What is overdue goes as soon as the minute is over.
+    assert!((0..=1).contains(&due(0, Some(61))) && (20..=21).contains(&due(0, Some(40))));
+}
+
+#[tokio::test]
+async fn nothing_expires_when_nothing_says_so() {
+    assert!(pipeline().expiry_due().is_none());
+}

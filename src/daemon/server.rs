@@ -1,0 +1,523 @@
+//! A server with all its tasks, and how a reload changes them.
+//!
+//! A reload prepares everything that can fail first, new sockets included, and only then changes
+//! anything; sessions stay up whatever it changes.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tracing::{error, info, warn};
+
+use super::backend;
+use super::counters::{Counters, Room};
+use super::lifecycle::{Load, ServeError, read_exceptions};
+use super::listener::{self, Terms};
+use super::peers::Peers;
+use super::pipeline::feed::Feed;
+use super::pipeline::guard::Digest;
+use super::pipeline::order::{Approval, Configure, Order, Rules, Wait};
+use super::pipeline::{Pipeline, unix_now};
+use super::session::Shared;
+use super::slurm;
+use super::source::{self, Update};
+use super::status::Around;
+use super::store::Store;
+use super::voice::Voice;
+use crate::config::{self, Config, Need, Source};
+use crate::http::shape::ListenerStatus;
+use crate::http::{self, Access, Backend, Command, Refusal, RefusalKind, Request};
+use crate::net::{self, TcpOptions};
+
+/// Updates that may wait for the pipeline. Each can be a whole list, so there are few; a source
+/// that meets a full channel waits.
+const UPDATES: usize = 2;
+
+/// Orders that may wait for the pipeline. They come one at a time from this file, from the task
+/// that reads exceptions, and from operators; whoever meets a full channel waits.
+const ORDERS: usize = 4;
+
+/// Where the outcome of a command goes.
+type Answer = oneshot::Sender<Result<serde_json::Value, Refusal>>;
+
+/// A running server.
+pub(super) struct Server {
+    config: Config,
+    load: Load,
+    store: Arc<Store>,
+    shared: Arc<Shared>,
+    sources: HashMap<Box<str>, SourceTask>,
+    next_id: usize,
+    asked: u64,
+    slurm: Option<SlurmTask>,
+    listeners: HashMap<SocketAddr, ListenerTask>,
+    http: HashMap<backend::Place, Stop>,
+    access: watch::Sender<Access>,
+    updates: mpsc::Sender<Update>,
+    orders: mpsc::Sender<Order>,
+    backend: Arc<Backend>,
+    around: watch::Sender<Around>,
+    stopped: watch::Receiver<bool>,
+    /// Tasks with routers at their other end.
+    sessions: JoinSet<()>,
+    works: JoinSet<()>,
+}
+
+struct SourceTask {
+    source: Source,
+    id: usize,
+    requests: watch::Sender<u64>,
+    _stop: Stop,
+}
+
+struct SlurmTask {
+    config: config::Slurm,
+    refresh: Arc<Notify>,
+    _stop: Stop,
+}
+
+struct ListenerTask {
+    terms: watch::Sender<Arc<Terms>>,
+    bound: SocketAddr,
+    _stop: Stop,
+}
+
+/// Ends a task when it is dropped.
+pub(super) struct Stop(watch::Sender<bool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// Sockets that were opened and are not used yet.
+struct Opened {
+    listeners: Vec<(net::Listener, config::Listener)>,
+    http: Vec<(backend::Place, http::Server)>,
+}
+
+impl Server {
+    /// Opens every socket before anything is accepted, so that a start succeeds or fails whole.
+    pub(super) fn start(
+        config: Config,
+        load: Load,
+        warnings: Vec<String>,
+        exceptions: Option<slurm::Loaded>,
+        requests: mpsc::Sender<Request>,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<Self, ServeError> {
+        let store = Store::new();
+        let shared = Arc::new(Shared {
+            store: Arc::clone(&store),
+            peers: Peers::default(),
+            voice: Voice::default(),
+            room: Room::new(config.limits.connections),
+            counters: Counters::default(),
+        });
+        let (updates, update_inbox) = mpsc::channel(UPDATES);
+        let (orders, order_inbox) = mpsc::channel(ORDERS);
+        let known = exceptions.as_ref().map(|loaded| loaded.digest);
+        let feeds = config.sources.iter().cloned().enumerate();
+        let feeds = feeds.map(|(id, source)| Feed::new(id, source)).collect();
+        let pipeline = Pipeline::new(Arc::clone(&store), rules(&config), feeds, exceptions);
+        let view = pipeline.subscribe();
+        let around = backend::around(&config, Vec::new(), warnings);
+        let around = watch::Sender::new(around);
+        let backend = backend::new(&view, &around.subscribe(), &shared, requests);
+        let mut server = Self {
+            load,
+            store,
+            shared,
+            sources: HashMap::new(),
+            next_id: 0,
+            asked: 0,
+            slurm: None,
+            listeners: HashMap::new(),
+            http: HashMap::new(),
+            access: watch::Sender::new(backend::access(&config)),
+            updates,
+            orders,
+            backend: Arc::new(backend),
+            around,
+            stopped: stopped.clone(),
+            sessions: JoinSet::new(),
+            works: JoinSet::new(),
+            config,
+        };
+        let config = server.config.clone();
+        let opened = server.open(&config)?;
+        server.listen(opened, &config);
+        server.start_sources(&config);
+        server.start_slurm(&config.slurm, known);
+        server
+            .works
+            .spawn(pipeline.run(update_inbox, order_inbox, stopped));
+        let warnings = server.around.borrow().warnings.clone();
+        server.show(&config, warnings);
+        Ok(server)
+    }
+
+    /// How long answers under way may take to end.
+    pub(super) const fn drain(&self) -> Duration {
+        self.config.limits.drain
+    }
+
+    /// Tells every session that the server stops.
+    pub(super) fn stop(&self) {
+        self.store.stop();
+    }
+
+    /// The tasks: those with routers at their other end, and the others.
+    pub(super) fn into_tasks(self) -> (JoinSet<()>, JoinSet<()>) {
+        (self.sessions, self.works)
+    }
+
+    /// What a hang-up means: reload, and ask all sources.
+    pub(super) async fn hang_up(&mut self) {
+        info!("told to reload");
+        if self.reload().await.is_ok() {
+            // There is always a source, so this finds one.
+            let _ = self.ask(None);
+        }
+    }
+
+    /// Does what an operator asks for. What takes long is waited for elsewhere.
+    pub(super) async fn obey(&mut self, request: Request) {
+        let Request {
+            command,
+            by,
+            answer,
+        } = request;
+        info!(command = command.name(), %by, "command");
+        match command {
+            Command::Reload => {
+                let outcome = match self.reload().await {
+                    Ok(changes) if changes.is_empty() => {
+                        Ok(backend::done("reloaded, nothing changed", &[]))
+                    }
+                    Ok(changes) => Ok(backend::done("reloaded", &changes)),
+                    Err(faults) => Err(backend::refused("reload refused, nothing changed", faults)),
+                };
+                // Whoever asked has gone; what was done stays done.
+                let _ = answer.send(outcome);
+            }
+            Command::Refresh { source } => self.refresh(source.as_deref(), answer).await,
+            Command::Approve { digest } => self.approve(digest, answer).await,
+        }
+    }
+
+    async fn refresh(&mut self, source: Option<&str>, answer: Answer) {
+        let ids = match self.ask(source) {
+            Ok(ids) => ids,
+            Err(refusal) => {
+                let _ = answer.send(Err(refusal));
+                return;
+            }
+        };
+        let (told, heard) = oneshot::channel();
+        let wait = Wait {
+            asked: self.asked,
+            ids,
+            answer: told,
+        };
+        if self.orders.send(Order::Await(wait)).await.is_ok() {
+            self.works.spawn(async move {
+                if let Ok(heard) = heard.await {
+                    let _ = answer.send(backend::heard(&heard));
+                }
+            });
+        }
+    }
+
+    async fn approve(&mut self, digest: Box<str>, answer: Answer) {
+        let (told, heard) = oneshot::channel();
+        let approval = Approval {
+            digest,
+            answer: told,
+        };
+        if self.orders.send(Order::Approve(approval)).await.is_ok() {
+            self.works.spawn(async move {
+                if let Ok(outcome) = heard.await {
+                    let outcome = outcome.map(|done| backend::done(&done, &[]));
+                    let _ = answer.send(outcome.map_err(|why| backend::refused(&why, Vec::new())));
+                }
+            });
+        }
+    }
+
+    /// Asks one source, or all, and the exceptions. Gives the tasks that were asked.
+    fn ask(&mut self, name: Option<&str>) -> Result<Vec<usize>, Refusal> {
+        self.asked += 1;
+        let asked = self.asked;
+        let wanted = |task: &&SourceTask| name.is_none_or(|name| *task.source.name == *name);
+        let tasks: Vec<&SourceTask> = self.sources.values().filter(wanted).collect();
+        if tasks.is_empty() {
+            let known: Vec<&str> = self
+                .config
+                .sources
+                .iter()
+                .map(|source| &*source.name)
+                .collect();
+            let reason = format!("no source has this name; known are {}", known.join(", "));
+            return Err(Refusal::new(RefusalKind::Unknown, reason));
+        }
+        for task in &tasks {
+            task.requests.send_replace(asked);
+        }
+        if let Some(slurm) = self.slurm.as_ref().filter(|_| name.is_none()) {
+            slurm.refresh.notify_one();
+        }
+        Ok(tasks.iter().map(|task| task.id).collect())
+    }
+
+    /// Takes another configuration, all of it or nothing. Gives what changed, or what is wrong,
+    /// a line each.
+    async fn reload(&mut self) -> Result<Vec<String>, Vec<String>> {
+        let outcome = self.try_reload().await;
+        match &outcome {
+            Ok(changes) => info!(changes = %changes.join("; "), "reloaded"),
+            Err(faults) => error!(error = %faults.join("; "), "reload refused, nothing changed"),
+        }
+        self.around
+            .send_modify(|around| backend::reloaded(around, &outcome, unix_now()));
+        outcome
+    }
+
+    async fn try_reload(&mut self) -> Result<Vec<String>, Vec<String>> {
+        let load = std::mem::replace(&mut self.load, Box::new(|| Err("reloading".to_owned())));
+        let read = spawn_blocking(move || {
+            let result = load();
+            (load, result)
+        });
+        let Ok((load, result)) = read.await else {
+            return Err(vec![ServeError::Reader.to_string()]);
+        };
+        self.load = load;
+        let lines = |faults: &str| faults.lines().map(str::to_owned).collect::<Vec<_>>();
+        let (config, warnings) = result.map_err(|faults| lines(&faults))?;
+        let wrong = |error: ServeError| lines(&super::with_causes(&error));
+        let exceptions = read_exceptions(&config).await.map_err(wrong)?;
+        let opened = self.open(&config).map_err(wrong)?;
+        // From here on nothing can fail.
+        for warning in &warnings {
+            warn!("{warning}");
+        }
+        let mut changes = backend::changes(&self.config, &config);
+        changes.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
+        self.shared.room.resize(config.limits.connections);
+        self.listen(opened, &config);
+        self.start_sources(&config);
+        let known = exceptions.as_ref().map(|loaded| loaded.digest);
+        self.configure(&config, exceptions).await;
+        self.start_slurm(&config.slurm, known);
+        self.show(&config, warnings);
+        self.config = config;
+        Ok(changes)
+    }
+
+    async fn configure(&self, config: &Config, exceptions: Option<slurm::Loaded>) {
+        let id = |source: &Source| self.sources.get(&source.name).map(|task| task.id);
+        let feeds = config.sources.iter();
+        let (done, applied) = oneshot::channel();
+        let order = Configure {
+            rules: rules(config),
+            feeds: feeds
+                .filter_map(|source| Some((id(source)?, source.clone())))
+                .collect(),
+            slurm: exceptions,
+            done,
+        };
+        if self
+            .orders
+            .send(Order::Configure(Box::new(order)))
+            .await
+            .is_ok()
+        {
+            // The pipeline is gone only when the server stops.
+            let _ = applied.await;
+        }
+    }
+
+    /// Opens what this configuration has and the one before had not.
+    fn open(&self, config: &Config) -> Result<Opened, ServeError> {
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let address = listener.address;
+            if !self.listeners.contains_key(&address) {
+                let socket = net::Listener::bind(address, &options(config))
+                    .map_err(|cause| ServeError::Listen { address, cause })?;
+                listeners.push((socket, listener.clone()));
+            }
+        }
+        let mut http = Vec::new();
+        for (place, need) in backend::places(config) {
+            if self.http.contains_key(&place) {
+                continue;
+            }
+            match (place.bind(self.access.subscribe()), need) {
+                (Ok(server), _) => http.push((place, server)),
+                (Err(error), Need::Optional) => {
+                    let error: &(dyn Error + 'static) = &error;
+                    warn!(error, "going on without it");
+                }
+                (Err(error), Need::Required) => return Err(ServeError::Http(error)),
+            }
+        }
+        Ok(Opened { listeners, http })
+    }
+
+    /// Uses what was opened, tells the listeners that stay of their terms, and closes the others.
+    fn listen(&mut self, opened: Opened, config: &Config) {
+        let wanted = |address: &SocketAddr| config.listeners.iter().find(|l| l.address == *address);
+        self.listeners.retain(|address, task| {
+            let listener = wanted(address);
+            if let Some(listener) = listener {
+                task.terms
+                    .send_replace(Arc::new(Terms::new(config, listener)));
+            }
+            listener.is_some()
+        });
+        for (socket, listener) in opened.listeners {
+            let bound = socket.address();
+            info!(address = %bound, transport = "tcp", "listening");
+            let (terms, agreed) = watch::channel(Arc::new(Terms::new(config, &listener)));
+            let (stop, stopped) = self.stopper();
+            let shared = Arc::clone(&self.shared);
+            self.sessions
+                .spawn(listener::run(socket, agreed, shared, stopped));
+            let task = ListenerTask {
+                terms,
+                bound,
+                _stop: stop,
+            };
+            self.listeners.insert(listener.address, task);
+        }
+        self.access.send_replace(backend::access(config));
+        let places: Vec<backend::Place> = backend::places(config).map(|(place, _)| place).collect();
+        self.http.retain(|place, _| places.contains(place));
+        for (place, server) in opened.http {
+            let (stop, stopped) = self.stopper();
+            self.works
+                .spawn(server.run(Arc::clone(&self.backend), stopped));
+            self.http.insert(place, stop);
+        }
+    }
+
+    /// Lets others see what the configuration is.
+    fn show(&self, config: &Config, warnings: Vec<String>) {
+        let listeners = config.listeners.iter().map(|listener| ListenerStatus {
+            transport: "tcp".to_owned(),
+            address: self
+                .listeners
+                .get(&listener.address)
+                .map_or(listener.address, |task| task.bound)
+                .to_string(),
+            allow: listener.allow.iter().map(ToString::to_string).collect(),
+        });
+        let listeners: Vec<ListenerStatus> = listeners.collect();
+        self.around.send_modify(|around| {
+            around.listeners = listeners;
+            around.connections = config.limits.connections;
+            around.warnings = warnings;
+        });
+    }
+
+    /// Starts the sources that are new or changed, and ends those that are gone or changed.
+    fn start_sources(&mut self, config: &Config) {
+        let mut old = std::mem::take(&mut self.sources);
+        for source in &config.sources {
+            let known = old
+                .remove(&source.name)
+                .filter(|task| task.source == *source);
+            let task = known.unwrap_or_else(|| self.start_source(source));
+            self.sources.insert(source.name.clone(), task);
+        }
+    }
+
+    fn start_source(&mut self, source: &Source) -> SourceTask {
+        let id = self.next_id;
+        self.next_id += 1;
+        let (stop, stopped) = self.stopper();
+        let (requests, requested) = watch::channel(0);
+        self.works.spawn(source::run(
+            source.clone(),
+            id,
+            self.updates.clone(),
+            requested,
+            stopped,
+        ));
+        SourceTask {
+            source: source.clone(),
+            id,
+            requests,
+            _stop: stop,
+        }
+    }
+
+    fn start_slurm(&mut self, config: &config::Slurm, known: Option<Digest>) {
+        if self
+            .slurm
+            .as_ref()
+            .is_some_and(|task| task.config == *config)
+        {
+            return;
+        }
+        self.slurm = None;
+        if config.files.is_empty() {
+            return;
+        }
+        let (stop, stopped) = self.stopper();
+        let refresh = Arc::new(Notify::new());
+        self.works.spawn(slurm::run(
+            config.clone(),
+            known,
+            Arc::clone(&refresh),
+            self.orders.clone(),
+            stopped,
+        ));
+        self.slurm = Some(SlurmTask {
+            config: config.clone(),
+            refresh,
+            _stop: stop,
+        });
+    }
+
+    /// A stop of its own for a task, which the stop of the server is, too.
+    fn stopper(&mut self) -> (Stop, watch::Receiver<bool>) {
+        let (stop, stopped) = watch::channel(false);
+        let (own, mut all) = (stop.clone(), self.stopped.clone());
+        self.works.spawn(async move {
+            tokio::select! {
+                () = super::told(&mut all) => {
+                    own.send_replace(true);
+                }
+                () = own.closed() => {}
+            }
+        });
+        (Stop(stop), stopped)
+    }
+}
+
+fn rules(config: &Config) -> Rules {
+    Rules {
+        merge: config.merge,
+        guard: config.guard,
+        history: config.rtr.history,
+        slurm_configured: !config.slurm.files.is_empty(),
+    }
+}
+
+fn options(config: &Config) -> TcpOptions {
+    TcpOptions {
+        // The session's own deadline decides; the kernel's must not come before it.
+        user_timeout: TcpOptions::default()
+            .user_timeout
+            .max(config.limits.stall * 2),
+        ..TcpOptions::default()
+    }
+}
