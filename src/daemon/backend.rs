@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::pipeline::order::Heard;
+use super::pipeline::order::{Approved, Heard};
 use super::pipeline::unix_now;
 use super::session::Shared;
 use super::status::{self, Around, counts};
@@ -202,11 +202,7 @@ pub(super) fn around(
 }
 
 /// Notes a reload.
-pub(super) fn reloaded(
-    around: &mut Around,
-    outcome: &Result<Vec<String>, Vec<String>>,
-    at: UnixTime,
-) {
+pub(super) fn reloaded(around: &mut Around, outcome: &Result<Changes, Vec<String>>, at: UnixTime) {
     let [taken, refused] = &mut around.reloads;
     match outcome {
         Ok(_) => *taken += 1,
@@ -219,9 +215,25 @@ pub(super) fn reloaded(
     });
 }
 
-/// The answer to a command that was carried out.
-pub(super) fn done(message: &str, details: &[String]) -> Value {
-    json!({"message": message, "details": details})
+/// The answer to a reload: what it changed, and what is odd about the configuration.
+pub(super) fn changed(changes: &Changes) -> Value {
+    let Changes { parts, warnings } = changes;
+    let reloaded = match parts.is_empty() {
+        true => json!("nothing changed"),
+        false => json!(parts),
+    };
+    match warnings.is_empty() {
+        true => json!({"reloaded": reloaded}),
+        false => json!({"reloaded": reloaded, "warnings": warnings}),
+    }
+}
+
+/// The answer to an approval.
+pub(super) fn approved(approved: &Approved) -> Value {
+    json!({
+        "approved": approved.digest.to_string(),
+        "serial": approved.serial.map(crate::rtr::Serial::into_u32),
+    })
 }
 
 /// The answer to a command that was refused.
@@ -237,12 +249,21 @@ pub(super) fn heard(heard: &[Heard]) -> Result<Value, Refusal> {
     };
     let details: Vec<String> = heard.iter().map(line).collect();
     match heard.iter().filter(|heard| heard.outcome.is_err()).count() {
-        0 => Ok(done("refreshed", &details)),
+        0 => Ok(json!({"refreshed": details})),
         failed => Err(refused(
             &format!("{failed} of {} sources failed", heard.len()),
             details,
         )),
     }
+}
+
+/// What a reload came to.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// What is new, a line for each part.
+    pub(super) parts: Vec<String>,
+    /// What is odd about the configuration.
+    pub(super) warnings: Vec<String>,
 }
 
 /// What a reload changes, a line for each part.

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{error, info, warn};
 
-use super::backend;
+use super::backend::{self, Changes};
 use super::counters::{Counters, Room};
 use super::lifecycle::{Load, ServeError, read_exceptions};
 use super::listener::{self, Terms};
@@ -197,10 +197,7 @@ impl Server {
         match command {
             Command::Reload => {
                 let outcome = match self.reload().await {
-                    Ok(changes) if changes.is_empty() => {
-                        Ok(backend::done("reloaded, nothing changed", &[]))
-                    }
-                    Ok(changes) => Ok(backend::done("reloaded", &changes)),
+                    Ok(changes) => Ok(backend::changed(&changes)),
                     Err(faults) => Err(backend::refused("reload refused, nothing changed", faults)),
                 };
                 // Whoever asked has gone; what was done stays done.
@@ -243,7 +240,7 @@ impl Server {
         if self.orders.send(Order::Approve(approval)).await.is_ok() {
             self.works.spawn(async move {
                 if let Ok(outcome) = heard.await {
-                    let outcome = outcome.map(|done| backend::done(&done, &[]));
+                    let outcome = outcome.map(|approved| backend::approved(&approved));
                     let _ = answer.send(outcome.map_err(|why| backend::refused(&why, Vec::new())));
                 }
             });
@@ -277,10 +274,10 @@ impl Server {
 
     /// Takes another configuration, all of it or nothing. Gives what changed, or what is wrong,
     /// a line each.
-    async fn reload(&mut self) -> Result<Vec<String>, Vec<String>> {
+    async fn reload(&mut self) -> Result<Changes, Vec<String>> {
         let outcome = self.try_reload().await;
         match &outcome {
-            Ok(changes) => info!(changes = %changes.join("; "), "reloaded"),
+            Ok(changes) => info!(changes = %changes.parts.join("; "), "reloaded"),
             Err(faults) => error!(error = %faults.join("; "), "reload refused, nothing changed"),
         }
         self.around
@@ -288,7 +285,7 @@ impl Server {
         outcome
     }
 
-    async fn try_reload(&mut self) -> Result<Vec<String>, Vec<String>> {
+    async fn try_reload(&mut self) -> Result<Changes, Vec<String>> {
         let load = std::mem::replace(&mut self.load, Box::new(|| Err("reloading".to_owned())));
         let read = spawn_blocking(move || {
             let result = load();
@@ -307,17 +304,16 @@ impl Server {
         for warning in &warnings {
             warn!("{warning}");
         }
-        let mut changes = backend::changes(&self.config, &config);
-        changes.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
+        let parts = backend::changes(&self.config, &config);
         self.shared.room.resize(config.limits.connections);
         self.listen(opened, &config);
         self.start_sources(&config);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
         self.configure(&config, exceptions).await;
         self.start_slurm(&config.slurm, known);
-        self.show(&config, warnings);
+        self.show(&config, warnings.clone());
         self.config = config;
-        Ok(changes)
+        Ok(Changes { parts, warnings })
     }
 
     async fn configure(&self, config: &Config, exceptions: Option<slurm::Loaded>) {

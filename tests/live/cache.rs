@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use rustix::process::{Pid, Signal};
+use rutter::http::control;
+use rutter::http::shape::Status;
 
 use crate::support::payloads::Payloads;
 use crate::support::process::tail;
@@ -56,9 +58,19 @@ impl Cache {
     /// second. The tables `[rtr]` and `[[listener]]` are taken.
     #[track_caller]
     pub(crate) fn configured(folder: tempfile::TempDir, rest: &str) -> Self {
-        write_config(&folder, rest);
+        write_config(&folder, "", rest);
         let path = config_in(&folder).into_os_string().into_string().unwrap();
         Self::spawn_with(folder, &["--config", &path], Stdio::null(), "127.0.0.1:0")
+    }
+
+    /// Writes another configuration file, which counts after a reload.
+    pub(crate) fn reconfigure(&self, rest: &str) {
+        write_config(&self.folder, "", rest);
+    }
+
+    /// The same with more in the table `[rtr]`.
+    pub(crate) fn reconfigure_rtr(&self, rtr: &str, rest: &str) {
+        write_config(&self.folder, rtr, rest);
     }
 
     /// Runs `rutter` with these arguments and the control socket of this server.
@@ -68,6 +80,50 @@ impl Cache {
         command.args(arguments).arg("--control");
         command.arg(self.folder.path().join("control"));
         command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// What the API says at this path.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> serde_json::Value {
+        let client = control::Client::new(self.folder.path().join("control"), PATIENCE);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(client.get(path)).unwrap()
+    }
+
+    /// The status.
+    #[track_caller]
+    pub(crate) fn status(&self) -> Status {
+        serde_json::from_value(self.get("/api/v1/status")).unwrap()
+    }
+
+    /// The metrics as they are scraped.
+    #[track_caller]
+    pub(crate) fn metrics(&self) -> String {
+        use std::io::{Read as _, Write as _};
+        let path = self.folder.path().join("control");
+        let mut socket = std::os::unix::net::UnixStream::connect(path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = b"GET /metrics HTTP/1.1\r\nHost: rutter\r\nConnection: close\r\n\r\n";
+        socket.write_all(request).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Waits until the status is as wanted.
+    #[track_caller]
+    pub(crate) fn until(&self, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+        wait_for(what, PATIENCE, || {
+            let status = self.status();
+            if wanted(&status) {
+                Ok(status)
+            } else {
+                Err(serde_json::to_string_pretty(&status).unwrap())
+            }
+        })
     }
 
     /// Serves what comes on standard input.
@@ -222,10 +278,10 @@ fn config_in(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("rutter.toml")
 }
 
-fn write_config(folder: &tempfile::TempDir, rest: &str) {
+fn write_config(folder: &tempfile::TempDir, rtr: &str, rest: &str) {
     let control = folder.path().join("control");
     let text = format!(
-        "control = \"{}\"\n[rtr]\nnotify-interval = \"1s\"\n\
+        "control = \"{}\"\n[rtr]\nnotify-interval = \"1s\"\n{rtr}\
          [[listener]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\n{rest}\n",
         control.display()
     );

@@ -9,7 +9,7 @@ use crate::support::process::{Process, run};
 use crate::support::{Need, free_port, not_run, program, temp_dir, wait_for};
 
 /// Makes `ca.pem`, and `server.pem` with its key for localhost, in the folder `$1`.
-const MINT: &str = r#"
+pub(super) const MINT: &str = r#"
     set -eu
     cd "$1"
     new="openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"

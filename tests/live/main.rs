@@ -16,12 +16,20 @@ mod chain;
 #[cfg(test)]
 mod exceptions;
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod guarding;
+#[cfg(test)]
 mod http;
 mod https;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod merging;
+#[cfg(test)]
 mod octets;
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]

@@ -69,6 +69,8 @@ pub(crate) struct Answer {
     pub(crate) has: Has,
     /// The payload PDUs, in order.
     pub(crate) payload: Vec<Vec<u8>>,
+    /// Refresh, retry and expire, which version 0 does not tell.
+    pub(crate) timers: Option<[u32; 3]>,
 }
 
 impl Answer {
@@ -185,7 +187,15 @@ impl Router {
                         session: pdu.word(),
                         serial: pdu.serial(),
                     };
-                    return Answer { has, payload };
+                    let timers = pdu.0.get(12..24).map(|octets| {
+                        let word = |at: usize| octets[at..at + 4].try_into().unwrap();
+                        [0, 4, 8].map(|at| u32::from_be_bytes(word(at)))
+                    });
+                    return Answer {
+                        has,
+                        payload,
+                        timers,
+                    };
                 }
                 _ => panic!("in an answer: {pdu:?}"),
             }

@@ -132,6 +132,11 @@ impl Feed {
         self.rows.is_some() && !self.lapsed && !aged
     }
 
+    /// Whether it was fresh when that was noted last.
+    pub const fn was_fresh(&self) -> bool {
+        self.standing.fresh_since.is_some()
+    }
+
     /// Takes what its task says.
     pub fn take(&mut self, update: Update, now: UnixTime) -> Taken {
         self.attempts += 1;
@@ -275,13 +280,12 @@ impl Feed {
         }
     }
 
-    /// When [`observe`](Self::observe) may have something to note again.
-    pub fn next_look(&self, now: UnixTime) -> Option<UnixTime> {
-        let age = self.age.filter(|_| self.rows.is_some() && !self.lapsed)?;
-        let moments = [
-            age.announce_at().filter(|_| !self.announced),
-            age.stale_at(),
-        ];
-        moments.into_iter().flatten().filter(|at| *at > now).min()
+    /// When [`observe`](Self::observe) has something to note again, which may have been a while
+    /// ago.
+    pub fn next_look(&self) -> Option<UnixTime> {
+        // What is known to be stale is stale until something else is said.
+        let age = self.age.filter(|_| self.was_fresh())?;
+        let announce_at = age.announce_at().filter(|_| !self.announced);
+        [announce_at, age.stale_at()].into_iter().flatten().min()
     }
 }

@@ -36,7 +36,7 @@ impl Age {
     pub fn announce_at(&self) -> Option<UnixTime> {
         let at = self.stale_at()?;
         let born = self.stated.unwrap_or(self.arrived);
-        Some(born.plus(at.since(born) / 4 * 3))
+        Some(born.plus(at.since(born) * 3 / 4))
     }
 }
 

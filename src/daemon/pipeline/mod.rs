@@ -27,7 +27,7 @@ use tracing::error;
 use self::asked::Asked;
 use self::feed::{Feed, Taken};
 use self::guard::{Digest, Standing};
-use self::order::{Approval, Order, Rules};
+use self::order::{Approval, Approved, Order, Rules};
 use self::sources::Sources;
 use self::step::{Pending, Selection, Serving, Turn, Work, step};
 use super::slurm::Loaded;
@@ -152,11 +152,7 @@ impl Pipeline {
             return Some((self.settles_at, Cause::Settled));
         }
         let now = unix_now();
-        let moments = self
-            .sources
-            .feeds()
-            .iter()
-            .filter_map(|feed| feed.next_look(now));
+        let moments = self.sources.feeds().iter().filter_map(Feed::next_look);
         let held = [&self.updates, &self.changes]
             .into_iter()
             .filter_map(Standing::held);
@@ -205,10 +201,9 @@ impl Pipeline {
             // From a task that was told to stop.
             return;
         };
-        let fresh = feed.is_fresh(now);
         let taken = feed.take(update, now);
         let outcome = feed.outcome();
-        let moved = taken == Taken::Rows || fresh != feed.is_fresh(now);
+        let moved = taken == Taken::Rows || feed.was_fresh() != feed.is_fresh(now);
         let settles = !self.settled && self.sources.feeds().iter().all(Feed::has_spoken);
         self.settled |= settles;
         if self.settled && (moved || settles) {
@@ -280,7 +275,7 @@ impl Pipeline {
         };
     }
 
-    async fn approve(&mut self, digest: &str) -> Result<String, String> {
+    async fn approve(&mut self, digest: &str) -> Result<Approved, String> {
         let standings = [&self.updates, &self.changes];
         let known = standings.into_iter().filter_map(|standing| match standing {
             Standing::Clear => None,
@@ -299,14 +294,10 @@ impl Pipeline {
         if self.counts.approvals == approvals {
             return Err(format!("{digest} is no longer what is held"));
         }
-        let serial = self
-            .store
-            .latest()
-            .map(|snapshot| snapshot.serial().to_string());
-        Ok(format!(
-            "{digest} is approved, serial {}",
-            serial.unwrap_or_else(|| "none yet".to_owned())
-        ))
+        Ok(Approved {
+            digest: *approved,
+            serial: self.store.latest().map(|snapshot| snapshot.serial()),
+        })
     }
 
     /// Makes and publishes what the sources amount to now; whether that is something new.

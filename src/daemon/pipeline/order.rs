@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::guard::Digest;
 use crate::config::{Guard, Merge, Source};
 use crate::daemon::slurm::Loaded;
+use crate::rtr::Serial;
 
 /// Something to do.
 #[derive(Debug)]
@@ -51,8 +53,17 @@ pub struct Rules {
 pub struct Approval {
     /// Its digest, as it was typed.
     pub digest: Box<str>,
-    /// What came of it, in words.
-    pub answer: oneshot::Sender<Result<String, String>>,
+    /// What came of it, or why nothing did.
+    pub answer: oneshot::Sender<Result<Approved, String>>,
+}
+
+/// A candidate that was let pass.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Approved {
+    /// Its digest.
+    pub digest: Digest,
+    /// The serial that is served then, `None` while none is.
+    pub serial: Option<Serial>,
 }
 
 /// The operator waits for sources that were asked.

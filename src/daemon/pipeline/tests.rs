@@ -6,6 +6,7 @@ use super::guard::{Standing, Verdict};
 use super::step::{Pending, Selection, Serving, Turn, Work, step};
 use super::*;
 use crate::config::{Guard, Merge, Source, Stale};
+use crate::daemon::source::{Content, List};
 use crate::payload::{Attribute, RowsBuilder};
 use crate::rtr::Serial;
 use crate::slurm::{self, AspaOverlap, Reading};
@@ -379,4 +380,90 @@ async fn expiry_makes_at_most_one_serial_a_minute() {
 #[tokio::test]
 async fn nothing_expires_when_nothing_says_so() {
     assert!(pipeline().expiry_due().is_none());
+}
+
+/// A list that arrives then and is stale ten seconds later.
+fn update(at: UnixTime) -> Update {
+    let list = List {
+        rows: rows(0..10, None),
+        dialect: "test".into(),
+        stated: Some(at),
+        valid: None,
+        arrived: at,
+        listed: 10,
+        skipped: 0,
+        first_skipped: None,
+        serial: None,
+    };
+    Update {
+        place: 0,
+        occasion: Occasion::Schedule,
+        result: Ok(Content::List(Box::new(list))),
+        took: Duration::ZERO,
+    }
+}
+
+#[test]
+fn a_source_is_looked_at_until_it_was_noted_to_be_stale() {
+    let mut source = Source::new("a", crate::config::Origin::Demo);
+    source.max_age = Some(Duration::from_secs(10));
+    let mut feed = Feed::new(0, source);
+    let (start, instant) = (UnixTime::new(NOW), Instant::now());
+    feed.take(update(start), start);
+    feed.observe(start, instant);
+    assert_eq!(feed.next_look(), Some(start.plus(7)));
+    feed.observe(start.plus(7), instant);
+    assert_eq!(feed.next_look(), Some(start.plus(10)));
+    // Something else happens in the very second; the look is still due.
+    feed.take(
+        Update {
+            result: Ok(Content::Unchanged { arrived: None }),
+            ..update(start)
+        },
+        start.plus(10),
+    );
+    assert_eq!(
+        (feed.next_look(), feed.was_fresh()),
+        (Some(start.plus(10)), true)
+    );
+    feed.observe(start.plus(12), instant);
+    assert_eq!((feed.next_look(), feed.was_fresh()), (None, false));
+}
+
+#[test]
+fn an_aspa_whose_one_record_expires_is_announced_with_what_is_left() {
+    use crate::payload::{Asn, Aspa};
+    let mut builder = RowsBuilder::new();
+    for (provider, expires) in [(1, Some(NOW + 60)), (2, None)] {
+        let aspa = Aspa::new(Asn::new(64_500), vec![Asn::new(provider)]).unwrap();
+        let expires = expires.map(UnixTime::new);
+        builder.push_aspa(aspa, Attribute::new(expires, Default::default()));
+    }
+    let other = rows([1], None);
+    let mut line = Line::new(&[Some(builder.finish()), Some(other)]);
+    let providers = |line: &Line| -> Vec<u32> {
+        let snapshot = line.work.previous.as_ref().unwrap();
+        let aspa = snapshot.payload().aspa(Asn::new(64_500)).unwrap();
+        aspa.providers().iter().map(|asn| asn.into_u32()).collect()
+    };
+    line.turn();
+    assert_eq!(providers(&line), [1, 2]);
+    line.later(61);
+    let turn = line.turn();
+    assert_eq!(
+        (turn.update_verdict, providers(&line)),
+        (Verdict::Harmless, vec![2])
+    );
+    let entry = line
+        .work
+        .previous
+        .as_ref()
+        .unwrap()
+        .entries()
+        .next_back()
+        .unwrap();
+    assert_eq!(
+        (entry.delta().announced(), entry.delta().withdrawn()),
+        (1, 0)
+    );
 }
