@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -127,16 +126,19 @@ pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), S
     Ok(())
 }
 
-/// The exceptions of a start or a reload: what is on this machine must be in order at once. What
-/// is fetched comes later, and nothing is served before.
-pub(super) async fn read_exceptions(config: &Config) -> Result<Option<slurm::Loaded>, ServeError> {
-    let slurm = config.slurm.clone();
-    if !slurm::is_local(&slurm) {
-        return Ok(None);
+/// The exceptions of a start: what is on this machine must be in order at once. What is fetched
+/// comes later, and nothing is served before.
+async fn read_exceptions(config: &Config) -> Result<Option<slurm::Loaded>, ServeError> {
+    match slurm::is_local(&config.slurm) {
+        true => load_exceptions(config).await.map(Some),
+        false => Ok(None),
     }
-    let read = spawn_blocking(move || slurm::load(&slurm));
-    let loaded = read.await.map_err(|_| ServeError::Reader)?;
+}
+
+/// All exceptions of a configuration.
+pub(super) async fn load_exceptions(config: &Config) -> Result<slurm::Loaded, ServeError> {
+    let loaded = slurm::load_all(&config.slurm).await;
     let loaded = loaded.map_err(ServeError::Slurm)?;
     slurm::tell(&loaded);
-    Ok(Some(loaded))
+    Ok(loaded)
 }

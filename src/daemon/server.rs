@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::backend::{self, Changes};
 use super::counters::{Counters, Room};
-use super::lifecycle::{Load, ServeError, read_exceptions};
+use super::lifecycle::{Load, ServeError, load_exceptions};
 use super::listener::{self, Terms};
 use super::peers::Peers;
 use super::pipeline::feed::Feed;
@@ -54,6 +54,8 @@ pub(super) struct Server {
     next_id: usize,
     asked: u64,
     slurm: Option<SlurmTask>,
+    /// The number of the task that reads exceptions.
+    reader: u64,
     listeners: HashMap<SocketAddr, ListenerTask>,
     http: HashMap<backend::Place, Stop>,
     access: watch::Sender<Access>,
@@ -75,7 +77,6 @@ struct SourceTask {
 }
 
 struct SlurmTask {
-    config: config::Slurm,
     refresh: Arc<Notify>,
     _stop: Stop,
 }
@@ -137,6 +138,7 @@ impl Server {
             next_id: 0,
             asked: 0,
             slurm: None,
+            reader: 0,
             listeners: HashMap::new(),
             http: HashMap::new(),
             access: watch::Sender::new(backend::access(&config)),
@@ -298,7 +300,12 @@ impl Server {
         let lines = |faults: &str| faults.lines().map(str::to_owned).collect::<Vec<_>>();
         let (config, warnings) = result.map_err(|faults| lines(&faults))?;
         let wrong = |error: ServeError| lines(&super::with_causes(&error));
-        let exceptions = read_exceptions(&config).await.map_err(wrong)?;
+        // Where some are fetched and nothing else is wanted, the last good ones are good enough.
+        let anew = slurm::is_local(&config.slurm) || config.slurm != self.config.slurm;
+        let exceptions = match anew {
+            true => Some(load_exceptions(&config).await.map_err(wrong)?),
+            false => None,
+        };
         let opened = self.open(&config).map_err(wrong)?;
         // From here on nothing can fail.
         for warning in &warnings {
@@ -309,6 +316,11 @@ impl Server {
         self.listen(opened, &config);
         self.start_sources(&config);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
+        if config.slurm != self.config.slurm {
+            // What the old task still says is not for the new configuration.
+            self.slurm = None;
+            self.reader += 1;
+        }
         self.configure(&config, exceptions).await;
         self.start_slurm(&config.slurm, known);
         self.show(&config, warnings.clone());
@@ -326,6 +338,7 @@ impl Server {
                 .filter_map(|source| Some((id(source)?, source.clone())))
                 .collect(),
             slurm: exceptions,
+            reader: self.reader,
             done,
         };
         if self
@@ -456,28 +469,20 @@ impl Server {
     }
 
     fn start_slurm(&mut self, config: &config::Slurm, known: Option<Digest>) {
-        if self
-            .slurm
-            .as_ref()
-            .is_some_and(|task| task.config == *config)
-        {
-            return;
-        }
-        self.slurm = None;
-        if config.files.is_empty() {
+        if self.slurm.is_some() || config.files.is_empty() {
             return;
         }
         let (stop, stopped) = self.stopper();
         let refresh = Arc::new(Notify::new());
         self.works.spawn(slurm::run(
             config.clone(),
+            self.reader,
             known,
             Arc::clone(&refresh),
             self.orders.clone(),
             stopped,
         ));
         self.slurm = Some(SlurmTask {
-            config: config.clone(),
             refresh,
             _stop: stop,
         });

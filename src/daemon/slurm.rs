@@ -1,6 +1,6 @@
 //! Where local exceptions come from: files, folders and URLs, read whole or not at all.
 //!
-//! [`load`] reads all of them once; [`run`] does it again whenever something changed and tells
+//! [`load_all`] reads all of them once; [`run`] does it again whenever something changed and tells
 //! the pipeline. What a set of files that is refused means is the pipeline's business: there the
 //! last good ones stay.
 
@@ -80,13 +80,15 @@ struct Text {
     octets: Arc<Vec<u8>>,
 }
 
-/// Reads the exceptions of all files and folders; URLs are left to [`run`].
+/// Reads all exceptions, those of URLs included.
 ///
 /// # Errors
 ///
-/// With everything that is wrong with any of them, a line each. Blocks while it reads.
-pub fn load(config: &Slurm) -> Result<Loaded, String> {
-    read(config, &[])
+/// With everything that is wrong with any of them, a line each.
+pub async fn load_all(config: &Slurm) -> Result<Loaded, String> {
+    let mut web = WebFiles::new(config);
+    web.fetch(config).await?;
+    read_apart(config.clone(), web.texts()).await
 }
 
 /// Whether all exceptions can be had without a network.
@@ -97,9 +99,10 @@ pub fn is_local(config: &Slurm) -> bool {
 
 /// Reads the exceptions again whenever something changed, until told to stop.
 ///
-/// `known` is what was read before, `None` when nothing was.
+/// `known` is what was read before, `None` when nothing was; `reader` is the number of this task.
 pub async fn run(
     config: Slurm,
+    reader: u64,
     known: Option<Digest>,
     refresh: Arc<Notify>,
     orders: mpsc::Sender<Order>,
@@ -109,12 +112,13 @@ pub async fn run(
         biased;
         // An error means that nobody is left who could tell us to stop.
         _ = stop.wait_for(|stop| *stop) => {}
-        () = follow(config, known, refresh, orders) => {}
+        () = follow(config, reader, known, refresh, orders) => {}
     }
 }
 
 async fn follow(
     config: Slurm,
+    reader: u64,
     mut known: Option<Digest>,
     refresh: Arc<Notify>,
     orders: mpsc::Sender<Order>,
@@ -130,28 +134,26 @@ async fn follow(
     let mut failing = false;
     loop {
         let fetched = web.fetch(&config).await;
-        let texts = web.texts();
-        let of = config.clone();
         let result = match fetched {
             Err(failure) => Err(failure),
-            Ok(()) => match spawn_blocking(move || read(&of, &texts)).await {
-                Ok(result) => result,
-                Err(error) => Err(error.to_string()),
-            },
+            Ok(()) => read_apart(config.clone(), web.texts()).await,
         };
-        let order = match result {
+        let read = match result {
             Ok(loaded) if known == Some(loaded.digest) && !failing => None,
             Ok(loaded) => {
                 (known, failing) = (Some(loaded.digest), false);
-                Some(Ok(Some(Box::new(loaded))))
+                Some(Ok(Box::new(loaded)))
             }
             Err(failure) => {
                 failing = true;
                 Some(Err(failure))
             }
         };
-        if let Some(order) = order
-            && orders.send(Order::Exceptions(order)).await.is_err()
+        if let Some(read) = read
+            && orders
+                .send(Order::Exceptions { reader, read })
+                .await
+                .is_err()
         {
             return;
         }
@@ -261,6 +263,12 @@ impl WebFiles {
 
 fn told(url: &Url, error: &SourceError) -> String {
     format!("{url}: {}", super::with_causes(error))
+}
+
+/// Reads everything on a thread for such work.
+async fn read_apart(config: Slurm, fetched: Vec<Text>) -> Result<Loaded, String> {
+    let read = spawn_blocking(move || read(&config, &fetched));
+    read.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Reads everything and combines it.

@@ -341,6 +341,22 @@ fn exceptions_from_a_url_are_waited_for_and_kept() {
     });
     assert_eq!(cache.control(&["reload"]).status.code(), Some(0));
     assert_eq!(router.update(first.has).has, first.has);
+    // Others have to be in order before they replace what there is.
+    let other = format!("{source}[slurm]\nfiles = [\"{url}?other\"]\n");
+    cache.reconfigure(&other);
+    let refused = cache.control(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    web.answers(Reply::ok(filters(r#"{"prefix": "::/0"}"#).as_bytes()));
+    assert_eq!(cache.control(&["reload"]).status.code(), Some(0));
+    assert_eq!(router.expect(NOTIFY).serial(), first.has.serial + 1);
+    assert_eq!(router.update(first.has).payload.len(), payloads.vrps.len());
+    // None any more: everything is back.
+    cache.reconfigure(&source);
+    assert_eq!(cache.control(&["reload"]).status.code(), Some(0));
+    cache.until("there are none", |status| {
+        status.slurm.state == SlurmState::Off
+    });
+    assert!(Router::connect(cache.address()).load(1).set() == announced(&payloads, 1));
 }
 
 #[test]

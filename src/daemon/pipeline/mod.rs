@@ -63,6 +63,8 @@ pub struct Pipeline {
     candidate: Option<Rows>,
     exceptions: Option<Loaded>,
     pending: Option<Loaded>,
+    /// The number of the task that reads exceptions.
+    reader: u64,
     slurm_failure: Option<String>,
     slurm_read: Option<UnixTime>,
     effect: Option<Effect>,
@@ -100,6 +102,7 @@ impl Pipeline {
             candidate: None,
             exceptions: slurm,
             pending: None,
+            reader: 0,
             slurm_failure: None,
             slurm_read: rules.slurm_configured.then(unix_now),
             effect: None,
@@ -221,27 +224,21 @@ impl Pipeline {
                     rules,
                     feeds,
                     slurm,
+                    reader,
                     done,
                 } = *configure;
+                self.reader = reader;
                 self.configure(rules, feeds);
-                // What is fetched comes later; until then the last good ones stay.
                 if let Some(loaded) = slurm {
-                    self.except(Some(loaded));
+                    self.except(loaded);
                 }
                 self.turn(Trigger::Source, None).await;
                 self.show();
                 // Nobody waits any more: the configuration holds all the same.
                 let _ = done.send(());
             }
-            Order::Exceptions(Ok(loaded)) => {
-                self.except(loaded.map(|loaded| *loaded));
-                self.turn(Trigger::Slurm, None).await;
-            }
-            Order::Exceptions(Err(failure)) => {
-                self.counts.slurm_failures += 1;
-                report::slurm_failed(&failure, self.slurm_failure.as_ref());
-                self.slurm_failure = Some(failure);
-            }
+            Order::Exceptions { reader, .. } if reader != self.reader => {}
+            Order::Exceptions { read, .. } => self.read(read).await,
             Order::Approve(Approval { digest, answer }) => {
                 let outcome = self.approve(&digest).await;
                 self.show();
@@ -263,11 +260,24 @@ impl Pipeline {
         self.rules = rules;
     }
 
+    async fn read(&mut self, read: Result<Box<Loaded>, String>) {
+        match read {
+            Ok(loaded) => {
+                self.except(*loaded);
+                self.turn(Trigger::Slurm, None).await;
+            }
+            Err(failure) => {
+                self.counts.slurm_failures += 1;
+                report::slurm_failed(&failure, self.slurm_failure.as_ref());
+                self.slurm_failure = Some(failure);
+            }
+        }
+    }
+
     /// Takes other exceptions; they come into force in the next turn.
-    fn except(&mut self, loaded: Option<Loaded>) {
+    fn except(&mut self, loaded: Loaded) {
         self.slurm_failure = None;
         self.slurm_read = Some(unix_now());
-        let loaded = loaded.unwrap_or_default();
         let same = |known: &Loaded| known.digest == loaded.digest;
         self.pending = match self.exceptions.as_ref().is_some_and(same) {
             true => None,

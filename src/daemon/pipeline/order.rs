@@ -15,7 +15,12 @@ pub enum Order {
     /// Other sources, rules and exceptions, all in one turn.
     Configure(Box<Configure>),
     /// The exceptions changed, or could not be read: then with the reason.
-    Exceptions(Result<Option<Box<Loaded>>, String>),
+    Exceptions {
+        /// The reader's number. What another one than that of the configuration says is ignored.
+        reader: u64,
+        /// What was read.
+        read: Result<Box<Loaded>, String>,
+    },
     /// Let a candidate pass.
     Approve(Approval),
     /// Say when all sources have been asked.
@@ -29,8 +34,10 @@ pub struct Configure {
     pub rules: Rules,
     /// The sources in their order, each with the name of its task.
     pub feeds: Vec<(usize, Source)>,
-    /// The exceptions, which were read before; `None` when some are to be fetched first.
+    /// The exceptions, which were read before; `None` when they are as they were.
     pub slurm: Option<Loaded>,
+    /// The number of the task that reads them again.
+    pub reader: u64,
     /// Told when it holds.
     pub done: oneshot::Sender<()>,
 }
