@@ -48,8 +48,9 @@ impl Explanation {
     /// The validity, when an origin was asked for.
     fn route(&self, basis: Basis) -> Option<String> {
         let route = format!("{} from AS{}", self.prefix, self.asn?);
-        let before = self.validity_without_exceptions.as_ref();
-        Some(match (&self.validity, before) {
+        let spoken = |validity: &Option<String>| Some(validity.as_ref()?.replace('-', " "));
+        let before = spoken(&self.validity_without_exceptions);
+        Some(match (spoken(&self.validity), before) {
             (Some(validity), Some(before)) if before != validity => {
                 let without = match basis {
                     Basis::Withdrawn => "by the last good data",
@@ -139,17 +140,20 @@ impl Story {
     fn words(&self) -> Vec<String> {
         let (prefix, max_length, asn) = (&self.prefix, self.max_length, self.asn);
         let mut line = format!("{prefix}-{max_length} AS{asn}");
-        if let Some(fit) = self.fit.as_deref().and_then(fit) {
-            // Writing to a string cannot fail, here and below.
-            let _ = write!(line, ", {fit}");
-            if asn == 0 {
-                // RFC 6483 §4.
-                line.push_str(" as AS0 matches no origin");
-            }
+        match self.fit.as_deref().and_then(fit) {
+            // RFC 6483 §4.
+            Some(_) if asn == 0 => line.push_str(", which matches no origin"),
+            Some(fit) => line.push_str(fit),
+            None => {}
         }
+        // Writing to a string cannot fail, here and below.
         let _ = write!(line, ": {}", self.reason);
         let mut words = vec![line];
-        words.extend(self.sources.iter().map(|said| format!("  {}", said.words())));
+        words.extend(
+            self.sources
+                .iter()
+                .map(|said| format!("  {}", said.words())),
+        );
         let told = self.served && self.asserted_by.is_empty();
         if self.held.as_deref() == Some("go") && !told {
             words.push("  the update that the guard stopped lacks it".to_owned());
@@ -158,7 +162,10 @@ impl Story {
             true => "filtered by",
             false => "would be filtered by",
         };
-        let lists = [(verb, &self.filtered_by), ("asserted by", &self.asserted_by)];
+        let lists = [
+            (verb, &self.filtered_by),
+            ("asserted by", &self.asserted_by),
+        ];
         for (verb, entries) in lists {
             let told = |entry: &String| self.reason.contains(&format!(" {entry} "));
             let untold = entries.iter().filter(|entry| !told(entry));
@@ -168,13 +175,13 @@ impl Story {
     }
 }
 
-/// A fit as `rutter validate` says it.
+/// A fit as `rutter validate` says it, behind a VRP.
 fn fit(word: &str) -> Option<&'static str> {
     match word {
-        "matched" => Some("matches"),
-        "wrong-as" => Some("wrong AS"),
-        "wrong-length" => Some("too long"),
-        "wrong-as-and-length" => Some("wrong AS and too long"),
+        "matched" => Some(", matches"),
+        "wrong-as" => Some(", wrong AS"),
+        "wrong-length" => Some(", too long"),
+        "wrong-as-and-length" => Some(", wrong AS and too long"),
         _ => None,
     }
 }
