@@ -209,6 +209,18 @@ fn an_assertion_prevails_over_a_filter() {
         "192.0.2.0/24 from AS64496 is valid; without local exceptions it would be not found",
         "192.0.2.0/24-24 AS64496, matches: served, because s.json prefixAssertions[0] \
          (192.0.2.0/24-24 AS64496) asserts it",
+    ]);
+}
+
+#[test]
+fn a_filter_of_what_is_not_accepted() {
+    let mut case = Case::of(&rows(&[])).with(slurm(FILTER, ""));
+    case.sources
+        .push(("backup", Some(rows(&[ROUTE])), None, false));
+    case.says(&[
+        "192.0.2.0/24 from AS64496 is not found",
+        "192.0.2.0/24-24 AS64496, matches: not served, because no source that counts has it",
+        "  source backup, does not count at the moment",
         "  would be filtered by s.json prefixFilters[0] (192.0.2.0/24 AS64496)",
     ]);
 }

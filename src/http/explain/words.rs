@@ -158,19 +158,19 @@ impl Story {
         if self.held.as_deref() == Some("go") && !told {
             words.push("  the update that the guard stopped lacks it".to_owned());
         }
-        let verb = match self.accepted {
-            true => "filtered by",
-            false => "would be filtered by",
+        let told = |entry: &&String| self.reason.contains(&format!(" {entry} "));
+        let verb = match (self.accepted, self.asserted_by.is_empty()) {
+            (true, _) => Some("filtered by"),
+            (false, true) => Some("would be filtered by"),
+            // What only an assertion has is nothing to a filter (RFC 8416 §3.2).
+            (false, false) => None,
         };
-        let lists = [
-            (verb, &self.filtered_by),
-            ("asserted by", &self.asserted_by),
-        ];
-        for (verb, entries) in lists {
-            let told = |entry: &String| self.reason.contains(&format!(" {entry} "));
-            let untold = entries.iter().filter(|entry| !told(entry));
+        if let Some(verb) = verb {
+            let untold = self.filtered_by.iter().filter(|entry| !told(entry));
             words.extend(untold.map(|entry| format!("  {verb} {entry}")));
         }
+        let untold = self.asserted_by.iter().filter(|entry| !told(entry));
+        words.extend(untold.map(|entry| format!("  asserted by {entry}")));
         words
     }
 }
