@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use ipnet::IpNet;
 
 use crate::net::Endpoint;
 use crate::payload::Asn;
 
 use crate::config::Settings;
-use crate::http::control;
+use crate::http::{control, explain};
 
 /// An RPKI-to-Router (RTR) cache server, and tools for RTR.
 #[derive(Debug, Parser)]
@@ -54,6 +55,9 @@ pub enum Command {
     /// Let an update through that a running server holds back
     #[command(after_help = APPROVE_EXAMPLES)]
     Approve(Approve),
+    /// Explain why a route is valid, invalid or not found
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain(Explain),
     /// Validate the origins of routes
     #[command(after_help = VALIDATE_EXAMPLES)]
     Validate(Box<Validate>),
@@ -439,6 +443,60 @@ pub struct Validate {
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
 }
+
+/// `rutter explain`.
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// The prefix of the route; an address alone is the prefix of its full length
+    #[arg(value_name = "PREFIX", value_parser = explain::prefix)]
+    pub prefix: IpNet,
+    /// Its origin, to be told whether it is valid
+    #[arg(value_name = "ASN")]
+    pub origin: Option<Asn>,
+    /// Where the server is
+    #[command(flatten)]
+    pub control: Control,
+    /// Ask no server, look into this instead, repeatable: tcp://HOST:PORT, http(s)://…, a file or
+    /// folder, or `-`; what one of several has counts
+    #[arg(long, value_name = "ENDPOINT|FILE")]
+    pub from: Vec<Endpoint>,
+    /// Apply local exceptions: a SLURM file or a folder of them, repeatable
+    #[arg(long, value_name = "PATH", requires = "from")]
+    pub slurm: Vec<PathBuf>,
+    /// Read SLURM files that are not quite as RFC 8416 wants them
+    #[arg(long, requires = "from")]
+    pub lenient: bool,
+    /// Let several SLURM files speak of the ASPAs of one customer
+    #[arg(long, requires = "from")]
+    pub aspa_overlap: bool,
+    /// The form of the output
+    #[arg(long, value_parser = ["text", "json"], default_value = "text")]
+    pub output: String,
+    /// Seconds until each list must be complete
+    #[arg(long, value_name = "SECONDS", requires = "from", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  rutter explain 192.0.2.0/24 AS64496
+      Why the running server has routers take this route for what it is: every VRP that covers
+      the prefix, from the sources over the guard and the local exceptions to the routers.
+  rutter explain 2001:db8::1
+      Everything that covers an address, whatever the origin.
+  rutter explain 192.0.2.0/24 AS64496 --control /run/rutter-lab/control --output json
+  rutter explain 192.0.2.0/24 AS64496 --from /var/lib/rpki-client/json --slurm /etc/rutter/slurm/
+      Without a server: what the list and the local exceptions make of it. VRPs that have expired
+      are told.
+  rutter explain 192.0.2.0/24 --from https://a.example/json --from tcp://rtr.example:323
+      Which of two sources has what.
+
+It is about VRPs; `rutter validate --path` tells of ASPAs. From another machine, ask the HTTP
+server of rutter for /api/v1/explain/192.0.2.0/24?asn=64496.
+
+Exit status: 0 when it is explained, and the route is valid or not found if an AS was given; 1 when
+the route is invalid; 2 when that could not be determined: no server, or nothing is served, or all
+that the lists have has expired.";
 
 /// `rutter slurm check`.
 #[derive(Args, Debug)]

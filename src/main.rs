@@ -8,6 +8,7 @@ use rutter::cli::{self, Cli, Command};
 use rutter::cmd::Answer;
 use rutter::cmd::acquire::Expired;
 use rutter::cmd::dump::Output;
+use rutter::cmd::explain::Expert;
 use rutter::cmd::order::Order;
 use rutter::cmd::validate::{BadLines, Data};
 use rutter::cmd::{dump, status};
@@ -67,6 +68,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 },
             )?;
         }
+        Command::Explain(typed) => return cmd::explain::run(&explain(typed)).map(code),
         Command::Validate(typed) => return validate(*typed).map(code),
         Command::Slurm(cli::Slurm::Check(typed)) => {
             return cmd::slurm::check(&slurm_check(typed)).map(code);
@@ -176,6 +178,28 @@ fn validate(typed: cli::Validate) -> Result<Answer, Box<dyn Error>> {
             false => Extent::Routes,
         },
     })
+}
+
+fn explain(typed: cli::Explain) -> cmd::explain::Request {
+    let from = typed.from.into_iter();
+    let lists = cmd::explain::Lists {
+        from: from.map(|from| asked_for(from, typed.timeout)).collect(),
+        slurm: typed.slurm,
+        reading: reading(typed.lenient),
+        aspa_overlap: aspa_overlap(typed.aspa_overlap),
+    };
+    cmd::explain::Request {
+        prefix: typed.prefix,
+        origin: typed.origin,
+        by: match lists.from.is_empty() {
+            true => Expert::Server(typed.control.path),
+            false => Expert::Lists(lists),
+        },
+        form: match typed.output.as_str() {
+            "json" => cmd::explain::Form::Json,
+            _ => cmd::explain::Form::Text,
+        },
+    }
 }
 
 fn slurm_check(typed: cli::SlurmCheck) -> cmd::slurm::Request {

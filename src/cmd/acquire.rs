@@ -59,11 +59,15 @@ pub fn current(rows: &Rows, expired: Expired) -> (Rows, usize) {
     if expired == Expired::Keep {
         return (rows.clone(), 0);
     }
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let now = UnixTime::new(since.map_or(0, |since| since.as_secs()));
-    let (current, _) = rows.split_expired(now);
+    let (current, _) = rows.split_expired(now());
     let dropped = rows.len().saturating_sub(current.len());
     (current, dropped)
+}
+
+/// The time by the calendar.
+pub(super) fn now() -> UnixTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    UnixTime::new(since.map_or(0, |since| since.as_secs()))
 }
 
 fn show(bar: &ProgressBar, from: &str, progress: Progress) {

@@ -3,6 +3,7 @@
 pub mod acquire;
 pub mod config;
 pub mod dump;
+pub mod explain;
 pub mod order;
 pub mod path;
 pub mod serve;

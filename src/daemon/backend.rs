@@ -14,8 +14,8 @@ use super::session::Shared;
 use super::status::{self, Around, counts};
 use super::view::View;
 use super::{metrics, pipeline::feed::Feed};
-use crate::config::{Config, Need};
-use crate::http::explain::{Question, Way, Witness, explain};
+use crate::config::{Config, Need, Stale};
+use crate::http::explain::{Basis, Question, Way, Witness, explain};
 use crate::http::shape::{ListenerStatus, ReloadStatus};
 use crate::http::{Access, Backend, BindError, Limits, Refusal, RefusalKind, Request, Server};
 use crate::payload::merge::{Contribution, differences};
@@ -137,6 +137,11 @@ fn explanation(view: &View, question: Question) -> crate::http::explain::Explana
         &Way {
             sources: &sources,
             accepted: view.baseline.as_ref(),
+            basis: match view.guard.stale {
+                _ if !view.stale => Basis::Current,
+                Stale::Keep => Basis::LastGood,
+                Stale::Withdraw | Stale::NoData => Basis::Withdrawn,
+            },
             candidate: view.candidate.as_ref(),
             exceptions: &view.exceptions,
             served: served.map(|snapshot| snapshot.payload()),

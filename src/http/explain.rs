@@ -1,13 +1,63 @@
 //! Why a route is what it is: every VRP that bears on a prefix, from the sources to the routers.
+//!
+//! It is about origin validation (RFC 6811): router keys and ASPAs have no part in it.
 
-use std::fmt::Write as _;
+mod words;
+
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::payload::validity::{Fit, State, Validity};
 use crate::payload::{Asn, Attribute, DataSet, PayloadSet, Rows, UnixTime, Vrp};
-use crate::slurm::Exceptions;
+use crate::slurm::{Entry, Exceptions, Rule};
+
+/// Reads a prefix as people type it: `192.0.2.0/24`, or an address alone, which is the prefix of
+/// its full length.
+///
+/// # Errors
+///
+/// When it is no prefix, and when it has bits set beyond its length: nobody can tell whether the
+/// address or the length is what was meant.
+pub fn prefix(text: &str) -> Result<IpNet, PrefixError> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    let parsed = text.parse::<IpNet>().or_else(|_| address());
+    let prefix = parsed.map_err(|_| PrefixError::NoPrefix(text.to_owned()))?;
+    if prefix.trunc() != prefix {
+        return Err(PrefixError::HostBits(prefix));
+    }
+    Ok(prefix)
+}
+
+/// Why a text is no prefix.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PrefixError {
+    /// It is something else.
+    NoPrefix(String),
+    /// It has bits set beyond its length.
+    HostBits(IpNet),
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPrefix(text) => write!(
+                f,
+                "`{text}` is not a prefix such as 192.0.2.0/24 or 2001:db8::/32"
+            ),
+            Self::HostBits(prefix) => write!(
+                f,
+                "{prefix} has bits set beyond its length; its prefix is {}",
+                prefix.trunc()
+            ),
+        }
+    }
+}
+
+impl Error for PrefixError {}
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,6 +83,29 @@ pub struct Witness<'a> {
     pub counts: bool,
 }
 
+/// What the accepted rows rest on.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Basis {
+    /// Sources that can be relied on.
+    #[default]
+    Current,
+    /// None, or too few, can be relied on; routers keep the last good data.
+    LastGood,
+    /// None, or too few, can be relied on, and the last good data were withdrawn from routers.
+    Withdrawn,
+}
+
+impl Basis {
+    /// The word for it, as programs know it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::LastGood => "last-good",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
 /// The way from the sources to the routers.
 #[derive(Clone, Copy, Debug)]
 pub struct Way<'a> {
@@ -40,6 +113,8 @@ pub struct Way<'a> {
     pub sources: &'a [Witness<'a>],
     /// The merged rows that are accepted.
     pub accepted: Option<&'a Rows>,
+    /// What these rest on.
+    pub basis: Basis,
     /// The merged rows that the guard stopped.
     pub candidate: Option<&'a Rows>,
     /// The local exceptions.
@@ -58,10 +133,13 @@ pub struct Explanation {
     pub asn: Option<u32>,
     /// Whether anything is served at all.
     pub serving: bool,
+    /// What the validated data rest on: `current`, `last-good` or `withdrawn`.
+    pub basis: String,
     /// `valid`, `invalid` or `not-found` by what is served, when an origin was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validity: Option<String>,
-    /// The same by what was validated, before local exceptions.
+    /// The same by what was validated, before local exceptions; when that is withdrawn, by what
+    /// it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub validity_without_exceptions: Option<String>,
     /// The VRPs that cover the prefix now, or did lately, or would, from short to long.
@@ -116,7 +194,7 @@ pub struct Testimony {
     pub counts: bool,
 }
 
-/// Explains a prefix. Costs a few binary searches in each set.
+/// Explains a prefix. Costs a pass over the ASPAs of each set and a few binary searches.
 pub fn explain(question: Question, way: &Way<'_>) -> Explanation {
     let Question { prefix, origin, .. } = question;
     let sets = Sets::new(way);
@@ -125,6 +203,12 @@ pub fn explain(question: Question, way: &Way<'_>) -> Explanation {
         let covering = set.validity(prefix, origin).covering;
         vrps.extend(covering.into_iter().map(|(vrp, _)| vrp));
     }
+    // While nothing is served, the exceptions alone know of these.
+    let asserted = way.exceptions.assertions_covering(prefix);
+    vrps.extend(asserted.iter().filter_map(|entry| match entry.rule() {
+        Rule::PrefixAssertion(vrp) => Some(*vrp),
+        _ => None,
+    }));
     // All of them cover one prefix, so their own is known by its length.
     vrps.sort_by_key(|vrp| (vrp.prefix().prefix_len(), vrp.max_len(), vrp.asn()));
     vrps.dedup();
@@ -139,12 +223,13 @@ pub fn explain(question: Question, way: &Way<'_>) -> Explanation {
         prefix: prefix.to_string(),
         asn: origin.map(Asn::into_u32),
         serving: way.served.is_some(),
+        basis: way.basis.word().to_owned(),
         validity: served.as_ref().and_then(state),
         validity_without_exceptions: without.as_ref().and_then(state),
         vrps: stories,
         words: Vec::new(),
     };
-    explanation.words = words(&explanation);
+    explanation.words = explanation.words(way.basis);
     explanation
 }
 
@@ -184,8 +269,7 @@ fn story(vrp: &Vrp, question: Question, way: &Way<'_>) -> Story {
         (false, true) => Some("come"),
         _ => None,
     });
-    let texts =
-        |entries: Vec<crate::slurm::Entry<'_>>| entries.iter().map(ToString::to_string).collect();
+    let texts = |entries: Vec<Entry<'_>>| entries.iter().map(ToString::to_string).collect();
     let mut story = Story {
         prefix: vrp.prefix().to_string(),
         max_length: vrp.max_len(),
@@ -201,7 +285,7 @@ fn story(vrp: &Vrp, question: Question, way: &Way<'_>) -> Story {
         asserted_by: texts(way.exceptions.assertions_of(vrp)),
         reason: String::new(),
     };
-    story.reason = reason(&story, way.served.is_some());
+    story.reason = story.why(way);
     story
 }
 
@@ -223,105 +307,6 @@ fn testimonies(vrp: &Vrp, now: UnixTime, sources: &[Witness<'_>]) -> Vec<Testimo
     said.collect()
 }
 
-/// Why a VRP is served, or not, in words.
-fn reason(story: &Story, serving: bool) -> String {
-    let expired = !story.sources.is_empty() && story.sources.iter().all(|said| said.expired);
-    let none_counts = !story
-        .sources
-        .iter()
-        .any(|said| said.counts && !said.expired);
-    if story.served {
-        return match (story.asserted_by.first(), story.accepted) {
-            (Some(entry), false) => format!("served, because {entry} asserts it"),
-            (Some(entry), true) => format!("served; {entry} asserts it as well"),
-            (None, _) => "served".to_owned(),
-        };
-    }
-    if !serving {
-        return "not served, because nothing is served".to_owned();
-    }
-    if let Some(entry) = story.filtered_by.first().filter(|_| story.accepted) {
-        return format!("not served, because {entry} filters it");
-    }
-    if expired {
-        return "not served, because it has expired".to_owned();
-    }
-    if story.held.as_deref() == Some("come") {
-        return "not served yet, because the guard holds the update that has it".to_owned();
-    }
-    if none_counts && !story.sources.is_empty() {
-        return "not served, because no source that counts has it".to_owned();
-    }
-    if !story.accepted {
-        return "not served, because too few sources have it".to_owned();
-    }
-    "not served".to_owned()
-}
-
-fn words(explanation: &Explanation) -> Vec<String> {
-    let mut words = Vec::new();
-    let prefix = &explanation.prefix;
-    if !explanation.serving {
-        words.push("nothing is served at the moment".to_owned());
-    }
-    if let (Some(validity), Some(asn)) = (&explanation.validity, explanation.asn) {
-        let mut line = format!("{prefix} from AS{asn} is {validity}");
-        let before = explanation.validity_without_exceptions.as_ref();
-        if let Some(before) = before.filter(|before| *before != validity) {
-            // Writing to a string cannot fail.
-            let _ = write!(line, "; without local exceptions it would be {before}");
-        }
-        words.push(line);
-    }
-    if explanation.vrps.is_empty() {
-        words.push(format!(
-            "no VRP covers {prefix}, in no source and no local exception"
-        ));
-    }
-    for story in &explanation.vrps {
-        words.extend(story.words());
-    }
-    words
-}
-
-impl Story {
-    fn words(&self) -> Vec<String> {
-        let (prefix, max_length, asn) = (&self.prefix, self.max_length, self.asn);
-        let mut line = format!("{prefix}-{max_length} AS{asn}: {}", self.reason);
-        if let Some(fit) = &self.fit {
-            let _ = write!(line, " ({})", fit.replace('-', " "));
-        }
-        let mut words = vec![line];
-        for said in &self.sources {
-            words.push(format!("  {}", said.words()));
-        }
-        if self.held.as_deref() == Some("go") {
-            words.push("  the update that the guard holds would take it away".to_owned());
-        }
-        for entry in self.filtered_by.iter().skip(usize::from(!self.accepted)) {
-            words.push(format!("  filtered by {entry}"));
-        }
-        words
-    }
-}
-
-impl Testimony {
-    fn words(&self) -> String {
-        let mut line = format!("source {}", self.source);
-        if let Some(trust_anchor) = &self.trust_anchor {
-            let _ = write!(line, ", trust anchor {trust_anchor}");
-        }
-        if let Some(expires) = self.expires {
-            let verb = if self.expired { "expired" } else { "expires" };
-            let _ = write!(line, ", {verb} {}", UnixTime::new(expires));
-        }
-        if !self.counts {
-            line.push_str(", does not count at the moment");
-        }
-        line
-    }
-}
-
 /// The word for a state, as programs know it.
 pub const fn word(state: State) -> &'static str {
     match state {
@@ -340,3 +325,6 @@ pub const fn fit_word(fit: Fit) -> &'static str {
         Fit::WrongAsAndLength => "wrong-as-and-length",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,6 @@
 //! The paths, and what is answered there.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -26,6 +24,7 @@ use tracing::{debug, error, info, warn};
 use super::access::{Access, Asker, Denied};
 use super::backend::{Backend, Command, Refusal, Request};
 use super::counts::Counts;
+use super::explain;
 use super::fault::{Fault, at};
 use super::metrics::{Exposition, Format};
 use super::server::{Limits, told};
@@ -79,7 +78,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/readyz", get(ready))
         .route("/api/v1/status", get(status))
         // The slash of a prefix stands in the path as it is.
-        .route("/api/v1/explain/{*prefix}", get(explain))
+        .route("/api/v1/explain/{*prefix}", get(explained))
         .route("/api/v1/disagreement", get(disagreement))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/refresh", post(refresh))
@@ -177,13 +176,13 @@ struct ExplainQuery {
     asn: Option<String>,
 }
 
-async fn explain(
+async fn explained(
     State(shared): State<Arc<Shared>>,
     prefix: Result<Path<String>, PathRejection>,
     query: Result<Query<ExplainQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Fault> {
     let Path(prefix) = prefix.map_err(|error| Fault::bad(error.body_text()))?;
-    let prefix = parse_prefix(&prefix)?;
+    let prefix = explain::prefix(&prefix).map_err(|error| Fault::bad(error.to_string()))?;
     let Query(query) = query.map_err(|error| Fault::bad(error.body_text()))?;
     let asn = query.asn.map(|text| match text.parse::<Asn>() {
         Ok(asn) => Ok(asn),
@@ -191,25 +190,6 @@ async fn explain(
     });
     let asn = asn.transpose()?;
     on_thread(&shared, move |backend| (backend.explain)(prefix, asn)).await
-}
-
-/// A prefix as it stands in the path. An address alone is the prefix of its full length.
-fn parse_prefix(text: &str) -> Result<IpNet, Fault> {
-    let parsed = text
-        .parse::<IpNet>()
-        .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error));
-    let prefix = parsed.map_err(|_| {
-        Fault::bad(format!(
-            "`{text}` is not a prefix such as 192.0.2.0/24 or 2001:db8::/32"
-        ))
-    })?;
-    if prefix.trunc() != prefix {
-        return Err(Fault::bad(format!(
-            "{prefix} has bits set beyond its length; its prefix is {}",
-            prefix.trunc()
-        )));
-    }
-    Ok(prefix)
 }
 
 #[derive(Debug, Deserialize)]

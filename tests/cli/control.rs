@@ -1,4 +1,4 @@
-//! `rutter status`, `reload`, `refresh` and `approve`, against a server that is made up.
+//! `rutter status`, `reload`, `refresh`, `approve` and `explain`, against a server that is made up.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -177,12 +177,15 @@ fn a_refusal_is_exit_code_1_and_every_reason_on_its_line() {
 fn what_cannot_be_determined_is_exit_code_2() {
     let fake = Fake::start(true);
     fake.rutter(&["approve", "cd34"]).fails_with("no data yet");
+    fake.rutter(&["explain", "192.0.2.0/24"])
+        .fails_with("the explanation of the server is not understood");
     let nowhere = fake.control.with_file_name("nowhere");
     for arguments in [
         &["status"][..],
         &["reload"],
         &["refresh"],
         &["approve", "ab12"],
+        &["explain", "192.0.2.0/24", "AS64496"],
     ] {
         let expected = format!("no server at {}", nowhere.display());
         at(&nowhere, arguments).fails_with(&expected);

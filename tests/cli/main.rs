@@ -9,6 +9,8 @@ mod control;
 #[cfg(test)]
 mod dump;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod readme;

@@ -18,6 +18,7 @@ fn the_help_names_every_command() {
         "reload",
         "refresh",
         "approve",
+        "explain",
         "--log",
         "--version",
     ] {

@@ -16,6 +16,8 @@ mod chain;
 #[cfg(test)]
 mod exceptions;
 #[cfg(test)]
+mod explain;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod guarding;
