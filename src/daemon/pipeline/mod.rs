@@ -331,7 +331,7 @@ impl Pipeline {
         });
         match done.await {
             Ok(turn) => {
-                let new = self.settle(turn, trigger, now);
+                let new = self.settle(turn, trigger, now, instant.elapsed());
                 self.compare().await;
                 new
             }
@@ -382,7 +382,7 @@ impl Pipeline {
     }
 
     /// Takes over the outcome of a turn and publishes it; whether routers get something new.
-    fn settle(&mut self, turn: Turn, trigger: Trigger, now: UnixTime) -> bool {
+    fn settle(&mut self, turn: Turn, trigger: Trigger, now: UnixTime, took: Duration) -> bool {
         self.count_and_tell(&turn, now);
         for ((feed, rows), gone) in self.sources.feeds_mut().zip(turn.kept).zip(turn.gone) {
             feed.next_expiry = rows.as_ref().and_then(Rows::next_expiry);
@@ -417,7 +417,7 @@ impl Pipeline {
             Serving::New(snapshot) => {
                 let snapshot = Arc::new(*snapshot);
                 let before = self.store.latest();
-                report::published(&snapshot, before.as_deref(), trigger);
+                report::published(&snapshot, before.as_deref(), trigger, took);
                 self.counts.serials += u64::from(snapshot.revision() == 0);
                 self.published = Some((now, trigger));
                 self.store.publish(snapshot);

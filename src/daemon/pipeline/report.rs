@@ -1,6 +1,7 @@
 //! What the pipeline tells the log.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
@@ -96,8 +97,13 @@ pub(super) fn large_change(excess: &[Change]) {
     }
 }
 
-/// Something new is served.
-pub(super) fn published(snapshot: &Snapshot, before: Option<&Snapshot>, trigger: Trigger) {
+/// Something new is served, which took so long to make.
+pub(super) fn published(
+    snapshot: &Snapshot,
+    before: Option<&Snapshot>,
+    trigger: Trigger,
+    took: Duration,
+) {
     left_out(snapshot, before);
     let set = snapshot.payload();
     let last = snapshot
@@ -114,6 +120,7 @@ pub(super) fn published(snapshot: &Snapshot, before: Option<&Snapshot>, trigger:
         ipv6 = set.count(Kind::Ipv6),
         router_keys = set.count(Kind::RouterKey),
         aspas = set.count(Kind::Aspa),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "published"
     );
 }

@@ -35,6 +35,7 @@ use rutter::payload::UnixTime;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
+use crate::exceptions::Shape;
 use crate::list::{Aspas, List, Plan};
 
 /// Load and throughput of RTR servers. Without a command: the times of the library's steps.
@@ -77,15 +78,18 @@ struct Generate {
     /// The list
     #[arg(long)]
     out: PathBuf,
-    /// The same list with changes
+    /// The same list with changes; each further one has other changes
     #[arg(long)]
-    changed: Option<PathBuf>,
+    changed: Vec<PathBuf>,
     /// VRPs that only the changed list has
     #[arg(long, default_value_t = 1000)]
     announce: usize,
     /// VRPs that the changed list lacks
     #[arg(long, default_value_t = 1000)]
     withdraw: usize,
+    /// A file of local exceptions for the list: thousands of filters and of assertions
+    #[arg(long)]
+    exceptions: Option<PathBuf>,
     /// Leave the ASPAs out
     #[arg(long)]
     without_aspas: bool,
@@ -145,11 +149,11 @@ impl Generate {
             },
         })?;
         save(&list, &self.out)?;
-        if let Some(changed) = self.changed {
-            save(
-                &list.changed(self.seed, self.announce, self.withdraw)?,
-                &changed,
-            )?;
+        for (seed, path) in (self.seed..).zip(&self.changed) {
+            save(&list.changed(seed, self.announce, self.withdraw)?, path)?;
+        }
+        if let Some(path) = self.exceptions {
+            std::fs::write(path, exceptions::document(&list, Shape::Mixed, self.seed))?;
         }
         Ok(())
     }
