@@ -275,13 +275,18 @@ impl Feed {
         }
     }
 
-    /// When [`observe`](Self::observe) may have something to note again.
+    /// When [`observe`](Self::observe) may have something to note again; now, when a moment went
+    /// by since the last time or the clock was set.
     pub fn next_look(&self, now: UnixTime) -> Option<UnixTime> {
-        let age = self.age.filter(|_| self.rows.is_some() && !self.lapsed)?;
+        let age = self.age.filter(|_| self.rows.is_some())?;
+        let fresh = self.is_fresh(now);
+        if fresh != self.standing.fresh_since.is_some() {
+            return Some(now);
+        }
         let moments = [
             age.announce_at().filter(|_| !self.announced),
             age.stale_at(),
         ];
-        moments.into_iter().flatten().filter(|at| *at > now).min()
+        moments.into_iter().flatten().min().filter(|_| fresh)
     }
 }

@@ -148,6 +148,8 @@ impl Sources {
 
     fn merge_of(&mut self, merge: &Merge, fresh: &[usize], instant: Instant) -> Selection {
         let MergeMode::Failover = merge.mode else {
+            // A trial that a reload has ended must not wake anybody.
+            self.choose_again = None;
             return merge_by(merge.mode, fresh);
         };
         let standings: Vec<_> = self.feeds.iter().map(|feed| feed.standing).collect();
