@@ -452,3 +452,14 @@ async fn the_calendar_is_looked_at_every_minute() {
     pipeline.next_expiry = Some(unix_now().plus(5));
     assert_eq!(pipeline.wake().unwrap().1, Cause::Expiry);
 }
+
+#[test]
+fn a_source_with_another_task_keeps_its_data_and_is_not_waited_for() {
+    let mut sources = Sources::new(vec![feed(0, "a", NOW, 500), feed(1, "b", NOW, 500)]);
+    let of = |id: usize, name: &str| (id, Source::new(name, crate::config::Origin::Demo));
+    assert_eq!(sources.configure(vec![of(0, "a"), of(1, "b")]), []);
+    let gone = sources.configure(vec![of(2, "a"), of(3, "c")]);
+    assert_eq!(gone, [(0, "a".into()), (1, "b".into())]);
+    let known = sources.feeds().iter().map(|feed| feed.rows.is_some());
+    assert_eq!(known.collect::<Vec<_>>(), [true, false]);
+}
