@@ -76,6 +76,13 @@ struct SourceTask {
     _stop: Stop,
 }
 
+impl SourceTask {
+    /// Whether it is that of this source; without a name every one is meant.
+    fn is_named(&self, name: Option<&str>) -> bool {
+        name.is_none_or(|name| *self.source.name == *name)
+    }
+}
+
 struct SlurmTask {
     refresh: Arc<Notify>,
     _stop: Stop,
@@ -183,8 +190,7 @@ impl Server {
     pub(super) async fn hang_up(&mut self) {
         info!("told to reload");
         if self.reload().await.is_ok() {
-            // There is always a source, so this finds one.
-            let _ = self.ask(None);
+            self.ask(None);
         }
     }
 
@@ -211,25 +217,25 @@ impl Server {
     }
 
     async fn refresh(&mut self, source: Option<&str>, answer: Answer) {
-        let ids = match self.ask(source) {
+        let ids = match self.tasks_of(source) {
             Ok(ids) => ids,
             Err(refusal) => {
+                // Whoever asked has gone.
                 let _ = answer.send(Err(refusal));
                 return;
             }
         };
         let (told, heard) = oneshot::channel();
         let wait = Wait {
-            asked: self.asked,
+            asked: self.asked + 1,
             ids,
             answer: told,
         };
+        // The pipeline has to know of it before a source can answer.
         if self.orders.send(Order::Await(wait)).await.is_ok() {
-            self.works.spawn(async move {
-                if let Ok(heard) = heard.await {
-                    let _ = answer.send(backend::heard(&heard));
-                }
-            });
+            self.ask(source);
+            self.works
+                .spawn(pass_on(answer, heard, |heard| backend::heard(&heard)));
         }
     }
 
@@ -240,38 +246,39 @@ impl Server {
             answer: told,
         };
         if self.orders.send(Order::Approve(approval)).await.is_ok() {
-            self.works.spawn(async move {
-                if let Ok(outcome) = heard.await {
-                    let outcome = outcome.map(|approved| backend::approved(&approved));
-                    let _ = answer.send(outcome.map_err(|why| backend::refused(&why, Vec::new())));
-                }
-            });
+            self.works
+                .spawn(pass_on(answer, heard, |outcome| match outcome {
+                    Ok(approved) => Ok(backend::approved(&approved)),
+                    Err(why) => Err(backend::refused(&why, Vec::new())),
+                }));
         }
     }
 
-    /// Asks one source, or all, and the exceptions. Gives the tasks that were asked.
-    fn ask(&mut self, name: Option<&str>) -> Result<Vec<usize>, Refusal> {
-        self.asked += 1;
-        let asked = self.asked;
-        let wanted = |task: &&SourceTask| name.is_none_or(|name| *task.source.name == *name);
-        let tasks: Vec<&SourceTask> = self.sources.values().filter(wanted).collect();
-        if tasks.is_empty() {
-            let known: Vec<&str> = self
-                .config
-                .sources
-                .iter()
-                .map(|source| &*source.name)
-                .collect();
-            let reason = format!("no source has this name; known are {}", known.join(", "));
-            return Err(Refusal::new(RefusalKind::Unknown, reason));
+    /// The tasks of one source, or of all.
+    fn tasks_of(&self, name: Option<&str>) -> Result<Vec<usize>, Refusal> {
+        let tasks = self.sources.values();
+        let ids: Vec<usize> = tasks
+            .filter(|task| task.is_named(name))
+            .map(|task| task.id)
+            .collect();
+        if !ids.is_empty() {
+            return Ok(ids);
         }
-        for task in &tasks {
-            task.requests.send_replace(asked);
+        let sources = self.config.sources.iter();
+        let known: Vec<&str> = sources.map(|source| &*source.name).collect();
+        let reason = format!("no source has this name; known are {}", known.join(", "));
+        Err(Refusal::new(RefusalKind::Unknown, reason))
+    }
+
+    /// Asks one source, or all and for the exceptions.
+    fn ask(&mut self, name: Option<&str>) {
+        self.asked += 1;
+        for task in self.sources.values().filter(|task| task.is_named(name)) {
+            task.requests.send_replace(self.asked);
         }
         if let Some(slurm) = self.slurm.as_ref().filter(|_| name.is_none()) {
             slurm.refresh.notify_one();
         }
-        Ok(tasks.iter().map(|task| task.id).collect())
     }
 
     /// Takes another configuration, all of it or nothing. Gives what changed, or what is wrong,
@@ -501,6 +508,21 @@ impl Server {
             }
         });
         (Stop(stop), stopped)
+    }
+}
+
+/// Passes the outcome of an order on to whoever gave it, as long as somebody waits for it.
+async fn pass_on<T>(
+    mut answer: Answer,
+    heard: oneshot::Receiver<T>,
+    in_words: impl FnOnce(T) -> Result<serde_json::Value, Refusal>,
+) {
+    tokio::select! {
+        () = answer.closed() => {}
+        heard = heard => if let Ok(heard) = heard {
+            // Whoever asked has gone in this very moment.
+            let _ = answer.send(in_words(heard));
+        },
     }
 }
 

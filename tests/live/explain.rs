@@ -157,7 +157,8 @@ fn before_there_is_data_nothing_can_be_explained() {
     let output = wait_for("the control socket answers", PATIENCE, || {
         let output = cache.control(&["explain", "192.0.2.0/24", "AS64496"]);
         let told = !output.stdout.is_empty();
-        told.then(|| output.clone()).ok_or_else(|| format!("{output:?}"))
+        told.then(|| output.clone())
+            .ok_or_else(|| format!("{output:?}"))
     });
     let expected = [
         "nothing is served at the moment",

@@ -43,12 +43,16 @@ impl Asked {
         self.close();
     }
 
-    /// Gives up on sources that are gone.
-    pub(super) fn forget(&mut self, ids: &[usize]) {
-        for open in &mut self.0 {
-            open.left.retain(|left| !ids.contains(left));
+    /// Gives up on tasks that are gone, each with the name of its source.
+    pub(super) fn forget(&mut self, gone: &[(usize, Box<str>)]) {
+        for (id, source) in gone {
+            let heard = Heard {
+                source: source.clone(),
+                outcome: Err("taken out or changed by a reload meanwhile".to_owned()),
+            };
+            // Whatever was asked: this task answers nothing any more.
+            self.answered(u64::MAX, *id, &heard);
         }
-        self.close();
     }
 
     fn close(&mut self) {
@@ -104,7 +108,8 @@ mod tests {
         let mut open = Asked::default();
         let (wait, mut outcome) = asked(1, &[1]);
         open.wait(wait, &[1]);
-        open.forget(&[1]);
-        assert!(outcome.try_recv().unwrap().is_empty());
+        open.forget(&[(1, "a".into())]);
+        let heard = outcome.try_recv().unwrap();
+        assert!(heard.iter().all(|heard| heard.outcome.is_err()) && heard.len() == 1);
     }
 }

@@ -280,12 +280,18 @@ impl Feed {
         }
     }
 
-    /// When [`observe`](Self::observe) has something to note again, which may have been a while
-    /// ago.
-    pub fn next_look(&self) -> Option<UnixTime> {
-        // What is known to be stale is stale until something else is said.
-        let age = self.age.filter(|_| self.was_fresh())?;
-        let announce_at = age.announce_at().filter(|_| !self.announced);
-        [announce_at, age.stale_at()].into_iter().flatten().min()
+    /// When [`observe`](Self::observe) may have something to note again; now, when a moment went
+    /// by since the last time or the clock was set.
+    pub fn next_look(&self, now: UnixTime) -> Option<UnixTime> {
+        let age = self.age.filter(|_| self.rows.is_some())?;
+        let fresh = self.is_fresh(now);
+        if fresh != self.standing.fresh_since.is_some() {
+            return Some(now);
+        }
+        let moments = [
+            age.announce_at().filter(|_| !self.announced),
+            age.stale_at(),
+        ];
+        moments.into_iter().flatten().min().filter(|_| fresh)
     }
 }

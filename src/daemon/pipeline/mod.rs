@@ -45,6 +45,10 @@ use crate::slurm::{Effect, Exceptions};
 /// this after it expired.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The longest sleep before a moment of the calendar: clocks are set, and stand still while a
+/// machine sleeps.
+const CLOCK_LOOK: Duration = Duration::from_secs(60);
+
 /// How long the first publication waits for every source to deliver or to fail. Queries wait
 /// somewhat longer, so routers do not see a part of the data, nor an error.
 const FIRST_WAIT: Duration = Duration::from_secs(15);
@@ -155,16 +159,20 @@ impl Pipeline {
             return Some((self.settles_at, Cause::Settled));
         }
         let now = unix_now();
-        let moments = self.sources.feeds().iter().filter_map(Feed::next_look);
+        let feeds = self.sources.feeds().iter();
+        let moments = feeds.filter_map(|feed| feed.next_look(now));
         let held = [&self.updates, &self.changes]
             .into_iter()
             .filter_map(Standing::held);
+        let expiry = self.expiry_due();
+        let aging = moments.min().and_then(|at| at_instant(at, now));
+        let clock = expiry
+            .or(aging)
+            .and_then(|_| Instant::now().checked_add(CLOCK_LOOK));
         let wakes = [
-            self.expiry_due().map(|at| (at, Cause::Expiry)),
-            moments
-                .min()
-                .and_then(|at| at_instant(at, now))
-                .map(|at| (at, Cause::Age)),
+            expiry.map(|at| (at, Cause::Expiry)),
+            aging.map(|at| (at, Cause::Age)),
+            clock.map(|at| (at, Cause::Clock)),
             held.map(|held| held.until.into())
                 .min()
                 .map(|at| (at, Cause::Hold)),
@@ -189,6 +197,7 @@ impl Pipeline {
             Cause::Age | Cause::Hold => {
                 self.turn(Trigger::Source, None).await;
             }
+            Cause::Clock => {}
         }
     }
 
@@ -552,6 +561,8 @@ enum Cause {
     Age,
     /// A hold is over.
     Hold,
+    /// The calendar may have moved by itself.
+    Clock,
 }
 
 /// Makes the increment that every router is about to ask for, in the versions they speak, so that

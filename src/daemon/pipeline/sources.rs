@@ -35,11 +35,13 @@ impl Sources {
     }
 
     /// Takes other sources. One that keeps its name keeps its data until it delivers others.
-    /// Gives the tasks of those that are gone.
-    pub(super) fn configure(&mut self, sources: Vec<(usize, Source)>) -> Vec<usize> {
+    /// Gives the tasks that are gone, each with the name of its source.
+    pub(super) fn configure(&mut self, sources: Vec<(usize, Source)>) -> Vec<(usize, Box<str>)> {
         let active = self.active.and_then(|place| self.feeds.get(place));
         let active = active.map(|feed| feed.source.name.clone());
         let mut old = std::mem::take(&mut self.feeds);
+        let tasks = old.iter().map(|feed| (feed.id, feed.source.name.clone()));
+        let mut gone: Vec<(usize, Box<str>)> = tasks.collect();
         let counted = std::mem::take(&mut self.counted);
         for (id, source) in sources {
             let known = old.iter().position(|feed| feed.source.name == source.name);
@@ -57,7 +59,8 @@ impl Sources {
         }
         let mut feeds = self.feeds.iter();
         self.active = feeds.position(|feed| Some(&feed.source.name) == active.as_ref());
-        old.iter().map(|feed| feed.id).collect()
+        gone.retain(|(id, _)| self.feeds.iter().all(|feed| feed.id != *id));
+        gone
     }
 
     /// Which sources count now. `started` says whether anything was accepted before.
@@ -148,6 +151,8 @@ impl Sources {
 
     fn merge_of(&mut self, merge: &Merge, fresh: &[usize], instant: Instant) -> Selection {
         let MergeMode::Failover = merge.mode else {
+            // A trial that a reload has ended must not wake anybody.
+            self.choose_again = None;
             return merge_by(merge.mode, fresh);
         };
         let standings: Vec<_> = self.feeds.iter().map(|feed| feed.standing).collect();

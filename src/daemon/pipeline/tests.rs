@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::freshness::Age;
 use super::guard::{Standing, Verdict};
 use super::step::{Pending, Selection, Serving, Turn, Work, step};
 use super::*;
-use crate::config::{Guard, Merge, Source, Stale};
-use crate::daemon::source::{Content, List};
+use crate::config::{Guard, Merge, MergeMode, Source, Stale};
 use crate::payload::{Attribute, RowsBuilder};
 use crate::rtr::Serial;
 use crate::slurm::{self, AspaOverlap, Reading};
@@ -337,16 +337,19 @@ fn an_accepted_list_is_shared_and_not_copied() {
     assert!(shares(&line));
 }
 
-fn pipeline() -> Pipeline {
-    let rules = Rules {
+fn rules() -> Rules {
+    Rules {
         merge: Merge::default(),
         guard: Guard::default(),
         history: Duration::from_secs(86_400),
         slurm_configured: false,
-    };
+    }
+}
+
+fn pipeline() -> Pipeline {
     let source = Source::new("a", crate::config::Origin::Demo);
     let slurm = Some(Loaded::default());
-    let mut pipeline = Pipeline::new(Store::new(), rules, vec![Feed::new(0, source)], slurm);
+    let mut pipeline = Pipeline::new(Store::new(), rules(), vec![Feed::new(0, source)], slurm);
     pipeline.settled = true;
     pipeline
 }
@@ -380,54 +383,6 @@ async fn expiry_makes_at_most_one_serial_a_minute() {
 #[tokio::test]
 async fn nothing_expires_when_nothing_says_so() {
     assert!(pipeline().expiry_due().is_none());
-}
-
-/// A list that arrives then and is stale ten seconds later.
-fn update(at: UnixTime) -> Update {
-    let list = List {
-        rows: rows(0..10, None),
-        dialect: "test".into(),
-        stated: Some(at),
-        valid: None,
-        arrived: at,
-        listed: 10,
-        skipped: 0,
-        first_skipped: None,
-        serial: None,
-    };
-    Update {
-        place: 0,
-        occasion: Occasion::Schedule,
-        result: Ok(Content::List(Box::new(list))),
-        took: Duration::ZERO,
-    }
-}
-
-#[test]
-fn a_source_is_looked_at_until_it_was_noted_to_be_stale() {
-    let mut source = Source::new("a", crate::config::Origin::Demo);
-    source.max_age = Some(Duration::from_secs(10));
-    let mut feed = Feed::new(0, source);
-    let (start, instant) = (UnixTime::new(NOW), Instant::now());
-    feed.take(update(start), start);
-    feed.observe(start, instant);
-    assert_eq!(feed.next_look(), Some(start.plus(7)));
-    feed.observe(start.plus(7), instant);
-    assert_eq!(feed.next_look(), Some(start.plus(10)));
-    // Something else happens in the very second; the look is still due.
-    feed.take(
-        Update {
-            result: Ok(Content::Unchanged { arrived: None }),
-            ..update(start)
-        },
-        start.plus(10),
-    );
-    assert_eq!(
-        (feed.next_look(), feed.was_fresh()),
-        (Some(start.plus(10)), true)
-    );
-    feed.observe(start.plus(12), instant);
-    assert_eq!((feed.next_look(), feed.was_fresh()), (None, false));
 }
 
 #[test]
@@ -466,4 +421,83 @@ fn an_aspa_whose_one_record_expires_is_announced_with_what_is_left() {
         (entry.delta().announced(), entry.delta().withdrawn()),
         (1, 0)
     );
+}
+
+/// A source with rows that arrived then and are stale after so many seconds.
+fn feed(id: usize, name: &str, arrived: u64, max_age: u64) -> Feed {
+    let mut feed = Feed::new(id, Source::new(name, crate::config::Origin::Demo));
+    feed.rows = Some(rows(0..10, None));
+    feed.age = Some(Age {
+        stated: None,
+        arrived: UnixTime::new(arrived),
+        valid: None,
+        max_age: Some(Duration::from_secs(max_age)),
+    });
+    feed
+}
+
+#[test]
+fn a_trial_ends_with_failover() {
+    let mut rules = rules();
+    let feeds = vec![feed(0, "a", NOW, 500), feed(1, "b", NOW, 5_000)];
+    let mut sources = Sources::new(feeds);
+    let start = Instant::now();
+    sources.select(&rules, true, UnixTime::new(NOW), start);
+    let late = UnixTime::new(NOW + 1_000);
+    sources.select(&rules, true, late, start);
+    sources.feeds_mut().next().unwrap().age = feed(0, "a", NOW + 1_000, 500).age;
+    sources.select(&rules, true, late, start);
+    let ripe = start + rules.merge.hysteresis;
+    assert_eq!(
+        (sources.active(), sources.choose_again()),
+        (Some(1), Some(ripe))
+    );
+    rules.merge.mode = MergeMode::Union;
+    sources.select(&rules, true, late, start);
+    assert_eq!(
+        sources.choose_again(),
+        None,
+        "nothing is left to wake up for"
+    );
+}
+
+#[test]
+fn a_moment_that_passed_unseen_is_still_looked_at() {
+    let (start, instant) = (UnixTime::new(NOW), Instant::now());
+    let mut feed = feed(0, "a", NOW, 400);
+    feed.observe(start, instant);
+    assert_eq!(feed.next_look(start), Some(UnixTime::new(NOW + 300)));
+    // A turn took its time, or an update came in the same second.
+    let late = UnixTime::new(NOW + 401);
+    assert_eq!(feed.next_look(late), Some(late));
+    feed.observe(late, instant);
+    assert_eq!(feed.next_look(late), None);
+    // The clock is set back, and it is fresh again.
+    assert_eq!(feed.next_look(start), Some(start));
+    feed.observe(start, instant);
+    assert_eq!(feed.next_look(start), Some(UnixTime::new(NOW + 300)));
+}
+
+#[tokio::test]
+async fn the_calendar_is_looked_at_every_minute() {
+    let mut pipeline = pipeline();
+    assert_eq!(pipeline.wake(), None, "nothing depends on the calendar");
+    let now = tokio::time::Instant::now();
+    pipeline.next_expiry = Some(unix_now().plus(86_400));
+    let (at, cause) = pipeline.wake().unwrap();
+    assert!(at.duration_since(now) <= Duration::from_secs(61));
+    assert_eq!(cause, Cause::Clock);
+    pipeline.next_expiry = Some(unix_now().plus(5));
+    assert_eq!(pipeline.wake().unwrap().1, Cause::Expiry);
+}
+
+#[test]
+fn a_source_with_another_task_keeps_its_data_and_is_not_waited_for() {
+    let mut sources = Sources::new(vec![feed(0, "a", NOW, 500), feed(1, "b", NOW, 500)]);
+    let of = |id: usize, name: &str| (id, Source::new(name, crate::config::Origin::Demo));
+    assert_eq!(sources.configure(vec![of(0, "a"), of(1, "b")]), []);
+    let gone = sources.configure(vec![of(2, "a"), of(3, "c")]);
+    assert_eq!(gone, [(0, "a".into()), (1, "b".into())]);
+    let known = sources.feeds().iter().map(|feed| feed.rows.is_some());
+    assert_eq!(known.collect::<Vec<_>>(), [true, false]);
 }
