@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use rutter::http::shape::SourceState;
 
 use super::cache::{Cache, PATIENCE};
-use super::https::MINT;
+use super::https::{MINT, secure};
 use super::router::{Router, announced};
 use crate::support::payloads::{Payloads, Prng};
-use crate::support::process::{Process, run};
-use crate::support::{Need, free_port, not_run, program, temp_dir, wait_for};
+use crate::support::process::run;
+use crate::support::{Need, free_port, not_run, program, temp_dir};
 
 /// What a web server does with a request.
 #[derive(Clone)]
@@ -198,27 +197,6 @@ fn a_server_that_is_gone_leaves_what_it_said() {
     assert!(first.set() == announced(&payloads, 2));
     drop(listener);
     fails(&cache, &mut router, first.has, &["no answer"]);
-}
-
-/// Serves the files of a folder over TLS, with the certificate that is there.
-fn secure(folder: &Path, port: u16, log: &str) -> Process {
-    let mut web = Command::new("openssl");
-    web.args([
-        "s_server",
-        "-WWW",
-        "-cert",
-        "server.pem",
-        "-key",
-        "server.key",
-        "-accept",
-    ]);
-    web.arg(format!("127.0.0.1:{port}")).current_dir(folder);
-    let web = Process::start(&mut web, &folder.join(log));
-    wait_for("the web server listens", PATIENCE, || {
-        let said = web.output();
-        said.contains("ACCEPT").then_some(()).ok_or(said)
-    });
-    web
 }
 
 #[test]

@@ -32,6 +32,27 @@ fn serve(folder: &Path, port: u16, trusted: &Path, log: &str) -> Process {
     Process::start(&mut command, &folder.join(log))
 }
 
+/// Serves the files of a folder over TLS, with the certificate that is there.
+pub(super) fn secure(folder: &Path, port: u16, log: &str) -> Process {
+    let mut web = Command::new("openssl");
+    web.args([
+        "s_server",
+        "-WWW",
+        "-cert",
+        "server.pem",
+        "-key",
+        "server.key",
+        "-accept",
+    ]);
+    web.arg(format!("127.0.0.1:{port}")).current_dir(folder);
+    let web = Process::start(&mut web, &folder.join(log));
+    wait_for("the web server listens", PATIENCE, || {
+        let said = web.output();
+        said.contains("ACCEPT").then_some(()).ok_or(said)
+    });
+    web
+}
+
 #[test]
 fn a_document_is_taken_from_a_server_that_is_trusted_and_from_no_other() {
     if program("openssl").is_none() {
@@ -56,26 +77,7 @@ fn a_document_is_taken_from_a_server_that_is_trusted_and_from_no_other() {
     .unwrap();
 
     let port = free_port();
-    let mut web = Command::new("openssl");
-    web.args([
-        "s_server",
-        "-WWW",
-        "-cert",
-        "server.pem",
-        "-key",
-        "server.key",
-        "-accept",
-    ]);
-    web.arg(format!("127.0.0.1:{port}")).current_dir(folder);
-    let web = Process::start(&mut web, &folder.join("web.log"));
-    wait_for("the web server listens", PATIENCE, || {
-        let said = web.output();
-        if said.contains("ACCEPT") {
-            Ok(())
-        } else {
-            Err(said)
-        }
-    });
+    let _web = secure(folder, port, "web.log");
 
     let says = |server: &Process, word: &str| {
         wait_for(word, PATIENCE, || {

@@ -9,6 +9,7 @@ use super::*;
 use crate::config::{Guard, Merge, MergeMode, Source, Stale};
 use crate::payload::{Attribute, RowsBuilder};
 use crate::rtr::Serial;
+use crate::rtr::snapshot::Entry;
 use crate::slurm::{self, AspaOverlap, Reading};
 
 const NOW: u64 = 1_000_000;
@@ -103,6 +104,12 @@ impl Line {
         numbers
     }
 
+    /// The last step of the history.
+    fn last(&self) -> Arc<Entry> {
+        let snapshot = self.work.previous.as_ref().unwrap();
+        Arc::clone(snapshot.entries().next_back().unwrap())
+    }
+
     fn serial(&self) -> Serial {
         self.work.previous.as_ref().unwrap().serial()
     }
@@ -154,14 +161,7 @@ fn an_approved_candidate_passes_and_is_the_next_baseline() {
     line.work.approved = Some(digest);
     assert_eq!(line.turn().update_verdict, Verdict::Approved);
     line.work.approved = None;
-    let entry = line
-        .work
-        .previous
-        .as_ref()
-        .unwrap()
-        .entries()
-        .next_back()
-        .unwrap();
+    let entry = line.last();
     assert_eq!(
         (entry.trigger(), line.served.clone()),
         (Trigger::Approval, numbers(0..50))
@@ -235,14 +235,7 @@ fn stale_data_can_be_withheld_and_come_back_as_an_increment() {
     line.work.selection = all(1, 1);
     line.work.sources[0] = Some(rows(0..99, None));
     line.turn();
-    let entry = line
-        .work
-        .previous
-        .as_ref()
-        .unwrap()
-        .entries()
-        .next_back()
-        .unwrap();
+    let entry = line.last();
     assert_eq!(
         (entry.delta().announced(), entry.delta().withdrawn()),
         (0, 1)
@@ -409,14 +402,7 @@ fn an_aspa_whose_one_record_expires_is_announced_with_what_is_left() {
         (turn.update_verdict, providers(&line)),
         (Verdict::Harmless, vec![2])
     );
-    let entry = line
-        .work
-        .previous
-        .as_ref()
-        .unwrap()
-        .entries()
-        .next_back()
-        .unwrap();
+    let entry = line.last();
     assert_eq!(
         (entry.delta().announced(), entry.delta().withdrawn()),
         (1, 0)
