@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -126,7 +127,7 @@ fn the_running_server_explains_a_route() {
         let all = expected.iter().all(|line| lines.contains(line));
         (code == Some(0) && all)
             .then_some(())
-            .ok_or(lines.join("\n"))
+            .ok_or_else(|| lines.join("\n"))
     });
     let json = explain(&["192.0.2.0/24", "--output", "json"]).stdout;
     let json: Value = serde_json::from_slice(&json).unwrap();
@@ -157,7 +158,8 @@ fn before_there_is_data_nothing_can_be_explained() {
     let output = wait_for("the control socket answers", PATIENCE, || {
         let output = cache.control(&["explain", "192.0.2.0/24", "AS64496"]);
         let told = !output.stdout.is_empty();
-        told.then(|| output.clone()).ok_or(format!("{output:?}"))
+        told.then(|| output.clone())
+            .ok_or_else(|| format!("{output:?}"))
     });
     let expected = [
         "nothing is served at the moment",
@@ -167,5 +169,68 @@ fn before_there_is_data_nothing_can_be_explained() {
     assert_eq!(
         told(&output),
         (Some(2), expected.map(str::to_owned).to_vec())
+    );
+}
+
+#[test]
+fn stale_data_are_told_by_what_the_guard_makes_of_them() {
+    let folder = temp_dir();
+    let source = folder.path().join("vrps.json");
+    let made = SystemTime::now() - Duration::from_secs(2 * 86_400);
+    list(&[64496]).write_json_of(made, &source);
+    let config = format!(
+        "[guard]\nstale = \"keep\"\n[[source]]\nname = \"a\"\nurl = \"{}\"\nmax-age = \"off\"",
+        source.display()
+    );
+    let cache = Cache::configured(folder, &config);
+    cache.says(&["published"]);
+    let reload = |from: &str, to: &str| {
+        let path = cache.folder().join("rutter.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let output = cache.control(&["reload"]);
+        assert!(output.status.success(), "{output:?}");
+    };
+    let told_in_time = |code: i32, lines: &[&str]| {
+        let expected = (Some(code), lines.iter().map(ToString::to_string).collect());
+        wait_for("the staleness is in the words", PATIENCE, || {
+            let told = told(&cache.control(&["explain", "192.0.2.0/24", "AS64496"]));
+            let reason = format!("{told:?}");
+            (told == expected).then_some(()).ok_or(reason)
+        });
+    };
+    let valid = "192.0.2.0/24 from AS64496 is valid";
+    told_in_time(0, &[valid, "192.0.2.0/24-24 AS64496, matches: served"]);
+    reload("max-age = \"off\"", "max-age = \"1d\"");
+    told_in_time(
+        0,
+        &[
+            "no source, or too few, can be relied on; routers keep the last good data",
+            valid,
+            "192.0.2.0/24-24 AS64496, matches: served, as the last good data have it; no source \
+             that counts has it now",
+        ],
+    );
+    let lost = "192.0.2.0/24-24 AS64496, matches: not served, because no source, or too few, can \
+                be relied on";
+    reload("stale = \"keep\"", "stale = \"withdraw\"");
+    told_in_time(
+        0,
+        &[
+            "no source, or too few, can be relied on; the last good data were withdrawn from \
+             routers",
+            "192.0.2.0/24 from AS64496 is not found; by the last good data it would be valid",
+            lost,
+        ],
+    );
+    reload("stale = \"withdraw\"", "stale = \"no-data\"");
+    told_in_time(
+        2,
+        &[
+            "no source, or too few, can be relied on; nothing is served at the moment",
+            "192.0.2.0/24 from AS64496 would be valid by what was validated, before local \
+             exceptions",
+            lost,
+        ],
     );
 }
