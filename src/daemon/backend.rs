@@ -113,7 +113,9 @@ fn value(of: &impl serde::Serialize) -> Result<Value, Refusal> {
 
 fn explanation(view: &View, question: Question) -> crate::http::explain::Explanation {
     let witness = |(place, feed): (usize, &'_ Feed)| {
-        let counts = counts(view, place, feed.is_fresh(question.now));
+        let fresh = feed.is_fresh(question.now);
+        // The source in use stays in use while none is fresh, and says nothing new.
+        let counts = fresh && counts(view, place, fresh);
         (
             feed.source.name.clone(),
             feed.rows.clone(),

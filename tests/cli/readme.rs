@@ -86,3 +86,38 @@ fn slurm_check_prints_what_the_readme_shows() {
         shows(folder.path(), line.strip_prefix("$ ").unwrap(), output);
     }
 }
+
+const REPLACED: &str = r#"{
+  "slurmVersion": 1,
+  "validationOutputFilters": {
+    "prefixFilters": [{ "prefix": "192.0.2.0/24" }],
+    "bgpsecFilters": []
+  },
+  "locallyAddedAssertions": {
+    "prefixAssertions": [{ "prefix": "192.0.2.0/24", "asn": 64499 }],
+    "bgpsecAssertions": []
+  }
+}
+"#;
+
+const LIST: &str = "\
+ASN,IP Prefix,Max Length,Trust Anchor,Expires
+AS64496,192.0.2.0/24,24,ripe,4000000000
+AS64498,192.0.0.0/16,24,ripe,1732082400
+";
+
+#[test]
+fn explain_prints_what_the_readme_shows() {
+    let folder = temp_dir();
+    fs::write(folder.path().join("exceptions.json"), REPLACED).unwrap();
+    fs::write(folder.path().join("vrps.csv"), LIST).unwrap();
+    let blocks = blocks(&section("Why a route is what it is"));
+    let [_, block] = blocks.as_slice() else {
+        panic!("{blocks:?}")
+    };
+    let (line, output) = block.split_once('\n').unwrap();
+    let line = line.strip_prefix("$ rutter ").unwrap();
+    let ran = run(command(words(line)).current_dir(folder.path()));
+    assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
+    assert_eq!(ran.out, output);
+}

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -168,5 +169,68 @@ fn before_there_is_data_nothing_can_be_explained() {
     assert_eq!(
         told(&output),
         (Some(2), expected.map(str::to_owned).to_vec())
+    );
+}
+
+#[test]
+fn stale_data_are_told_by_what_the_guard_makes_of_them() {
+    let folder = temp_dir();
+    let source = folder.path().join("vrps.json");
+    let made = SystemTime::now() - Duration::from_secs(2 * 86_400);
+    list(&[64496]).write_json_of(made, &source);
+    let config = format!(
+        "[guard]\nstale = \"keep\"\n[[source]]\nname = \"a\"\nurl = \"{}\"\nmax-age = \"off\"",
+        source.display()
+    );
+    let cache = Cache::configured(folder, &config);
+    cache.says(&["published"]);
+    let reload = |from: &str, to: &str| {
+        let path = cache.folder().join("rutter.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let output = cache.control(&["reload"]);
+        assert!(output.status.success(), "{output:?}");
+    };
+    let told_in_time = |code: i32, lines: &[&str]| {
+        let expected = (Some(code), lines.iter().map(ToString::to_string).collect());
+        wait_for("the staleness is in the words", PATIENCE, || {
+            let told = told(&cache.control(&["explain", "192.0.2.0/24", "AS64496"]));
+            let reason = format!("{told:?}");
+            (told == expected).then_some(()).ok_or(reason)
+        });
+    };
+    let valid = "192.0.2.0/24 from AS64496 is valid";
+    told_in_time(0, &[valid, "192.0.2.0/24-24 AS64496, matches: served"]);
+    reload("max-age = \"off\"", "max-age = \"1d\"");
+    told_in_time(
+        0,
+        &[
+            "no source, or too few, can be relied on; routers keep the last good data",
+            valid,
+            "192.0.2.0/24-24 AS64496, matches: served, as the last good data have it; no source \
+             that counts has it now",
+        ],
+    );
+    let lost = "192.0.2.0/24-24 AS64496, matches: not served, because no source, or too few, can \
+                be relied on";
+    reload("stale = \"keep\"", "stale = \"withdraw\"");
+    told_in_time(
+        0,
+        &[
+            "no source, or too few, can be relied on; the last good data were withdrawn from \
+             routers",
+            "192.0.2.0/24 from AS64496 is not found; by the last good data it would be valid",
+            lost,
+        ],
+    );
+    reload("stale = \"withdraw\"", "stale = \"no-data\"");
+    told_in_time(
+        2,
+        &[
+            "no source, or too few, can be relied on; nothing is served at the moment",
+            "192.0.2.0/24 from AS64496 would be valid by what was validated, before local \
+             exceptions",
+            lost,
+        ],
     );
 }

@@ -158,6 +158,13 @@ impl Story {
         if self.held.as_deref() == Some("go") && !told {
             words.push("  the update that the guard stopped lacks it".to_owned());
         }
+        words.extend(self.entries());
+        words
+    }
+
+    /// The local exceptions that bear on it and that the reason does not name.
+    fn entries(&self) -> Vec<String> {
+        let mut words = Vec::new();
         let told = |entry: &&String| self.reason.contains(&format!(" {entry} "));
         let verb = match (self.accepted, self.asserted_by.is_empty()) {
             (true, _) => Some("filtered by"),
