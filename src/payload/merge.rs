@@ -211,12 +211,15 @@ struct Merged<'a, T> {
 
 impl<'a, T: Clone> Merged<'a, T> {
     fn new(tables: &'a [&'a Table<T>]) -> Self {
-        let most = tables.iter().map(|table| table.len()).max();
+        let most = tables.iter().map(|table| table.len()).max().unwrap_or(0);
+        // A union is a little longer than its longest part; to find that out at the end would
+        // cost a copy of twice its size.
+        let room = most + most / 16;
         Self {
             tables,
             alike: positions(0..tables.len()),
             records: None,
-            attributes: Vec::with_capacity(most.unwrap_or(0)),
+            attributes: Vec::with_capacity(room),
         }
     }
 
