@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tracing::{error, info, warn};
 
 use super::backend;
@@ -47,15 +47,19 @@ type Answer = oneshot::Sender<Result<serde_json::Value, Refusal>>;
 /// A running server.
 pub(super) struct Server {
     config: Config,
-    load: Load,
+    load: Arc<Load>,
     store: Arc<Store>,
     shared: Arc<Shared>,
     sources: HashMap<Box<str>, SourceTask>,
     next_id: usize,
     asked: u64,
     slurm: Option<SlurmTask>,
+    /// The task that reads exceptions, or the last one that did.
+    reader: usize,
     listeners: HashMap<SocketAddr, ListenerTask>,
     http: HashMap<backend::Place, Stop>,
+    /// Places that a reload has closed: they end when it is answered, perhaps over one of them.
+    leaving: Vec<Stop>,
     access: watch::Sender<Access>,
     updates: mpsc::Sender<Update>,
     orders: mpsc::Sender<Order>,
@@ -137,15 +141,17 @@ impl Server {
         let around = watch::Sender::new(around);
         let backend = backend::new(&view, &around.subscribe(), &shared, requests);
         let mut server = Self {
-            load,
+            load: Arc::new(load),
             store,
             shared,
             sources: HashMap::new(),
             next_id: 0,
             asked: 0,
             slurm: None,
+            reader: Pipeline::FIRST_READER - 1,
             listeners: HashMap::new(),
             http: HashMap::new(),
+            leaving: Vec::new(),
             access: watch::Sender::new(backend::access(&config)),
             updates,
             orders,
@@ -161,9 +167,8 @@ impl Server {
         server.listen(opened, &config);
         server.start_sources(&config);
         server.start_slurm(&config.slurm, known);
-        server
-            .works
-            .spawn(pipeline.run(update_inbox, order_inbox, stopped));
+        let pipeline = pipeline.run(update_inbox, order_inbox, stopped);
+        server.works.spawn(pipeline);
         let warnings = server.around.borrow().warnings.clone();
         server.show(&config, warnings);
         Ok(server)
@@ -184,16 +189,36 @@ impl Server {
         (self.sessions, self.works)
     }
 
+    /// Does the next thing there is to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: only for a server that stops.
+    pub(super) async fn turn(
+        &mut self,
+        hang_ups: &mut mpsc::Receiver<()>,
+        requests: &mut mpsc::Receiver<Request>,
+    ) {
+        tokio::select! {
+            biased;
+            Some(()) = hang_ups.recv() => self.hang_up().await,
+            Some(request) = requests.recv() => self.obey(request).await,
+            Some(ended) = self.works.join_next() => report(ended),
+            Some(ended) = self.sessions.join_next() => report(ended),
+        }
+    }
+
     /// What a hang-up means: reload, and ask all sources.
-    pub(super) async fn hang_up(&mut self) {
+    async fn hang_up(&mut self) {
         info!("told to reload");
         if self.reload().await.is_ok() {
             self.ask(None);
         }
+        self.leaving.clear();
     }
 
     /// Does what an operator asks for. What takes long is waited for elsewhere.
-    pub(super) async fn obey(&mut self, request: Request) {
+    async fn obey(&mut self, request: Request) {
         let Request {
             command,
             by,
@@ -211,6 +236,7 @@ impl Server {
                 };
                 // Whoever asked has gone; what was done stays done.
                 let _ = answer.send(outcome);
+                self.leaving.clear();
             }
             Command::Refresh { source } => self.refresh(source.as_deref(), answer).await,
             Command::Approve { digest } => self.approve(digest, answer).await,
@@ -296,15 +322,10 @@ impl Server {
     }
 
     async fn try_reload(&mut self) -> Result<Vec<String>, Vec<String>> {
-        let load = std::mem::replace(&mut self.load, Box::new(|| Err("reloading".to_owned())));
-        let read = spawn_blocking(move || {
-            let result = load();
-            (load, result)
-        });
-        let Ok((load, result)) = read.await else {
+        let load = Arc::clone(&self.load);
+        let Ok(result) = spawn_blocking(move || load()).await else {
             return Err(vec![ServeError::Reader.to_string()]);
         };
-        self.load = load;
         let lines = |faults: &str| faults.lines().map(str::to_owned).collect::<Vec<_>>();
         let (config, warnings) = result.map_err(|faults| lines(&faults))?;
         let wrong = |error: ServeError| lines(&super::with_causes(&error));
@@ -320,8 +341,8 @@ impl Server {
         self.listen(opened, &config);
         self.start_sources(&config);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
-        self.configure(&config, exceptions).await;
         self.start_slurm(&config.slurm, known);
+        self.configure(&config, exceptions).await;
         self.show(&config, warnings);
         self.config = config;
         Ok(changes)
@@ -337,6 +358,7 @@ impl Server {
                 .filter_map(|source| Some((id(source)?, source.clone())))
                 .collect(),
             slurm: exceptions,
+            reader: self.reader,
             done,
         };
         if self
@@ -406,7 +428,12 @@ impl Server {
         }
         self.access.send_replace(backend::access(config));
         let places: Vec<backend::Place> = backend::places(config).map(|(place, _)| place).collect();
-        self.http.retain(|place, _| places.contains(place));
+        let (stay, gone) = std::mem::take(&mut self.http)
+            .into_iter()
+            .partition(|(place, _)| places.contains(place));
+        let gone: HashMap<backend::Place, Stop> = gone;
+        self.http = stay;
+        self.leaving.extend(gone.into_values());
         for (place, server) in opened.http {
             let (stop, stopped) = self.stopper();
             self.works
@@ -466,15 +493,15 @@ impl Server {
         }
     }
 
+    /// Starts the task that reads exceptions. One that fetches them goes on if it can; where
+    /// they were read just now, one that knows what was read takes its place.
     fn start_slurm(&mut self, config: &config::Slurm, known: Option<Digest>) {
-        if self
-            .slurm
-            .as_ref()
-            .is_some_and(|task| task.config == *config)
-        {
+        let same = |task: &SlurmTask| task.config == *config;
+        if known.is_none() && self.slurm.as_ref().is_some_and(same) {
             return;
         }
         self.slurm = None;
+        self.reader += 1;
         if config.files.is_empty() {
             return;
         }
@@ -484,7 +511,10 @@ impl Server {
             config.clone(),
             known,
             Arc::clone(&refresh),
-            self.orders.clone(),
+            slurm::Outlet {
+                reader: self.reader,
+                orders: self.orders.clone(),
+            },
             stopped,
         ));
         self.slurm = Some(SlurmTask {
@@ -507,6 +537,15 @@ impl Server {
             }
         });
         (Stop(stop), stopped)
+    }
+}
+
+/// A task that broke is a fault of ours; the others go on.
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!(%error, "a task broke");
     }
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -95,6 +96,23 @@ pub fn is_local(config: &Slurm) -> bool {
     config.files.iter().all(local)
 }
 
+/// Where a task says what it read.
+#[derive(Debug)]
+pub struct Outlet {
+    /// Names the task.
+    pub reader: usize,
+    /// Where orders go.
+    pub orders: mpsc::Sender<Order>,
+}
+
+impl Outlet {
+    /// Waits for room. An error means that nobody is left to hear it.
+    async fn say(&self, read: Result<Box<Loaded>, String>) -> Result<(), SendError<Order>> {
+        let reader = self.reader;
+        self.orders.send(Order::Exceptions { reader, read }).await
+    }
+}
+
 /// Reads the exceptions again whenever something changed, until told to stop.
 ///
 /// `known` is what was read before, `None` when nothing was.
@@ -102,14 +120,14 @@ pub async fn run(
     config: Slurm,
     known: Option<Digest>,
     refresh: Arc<Notify>,
-    orders: mpsc::Sender<Order>,
+    outlet: Outlet,
     mut stop: watch::Receiver<bool>,
 ) {
     tokio::select! {
         biased;
-        // An error means that nobody is left who could tell us to stop.
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = follow(config, known, refresh, orders) => {}
+        () = super::told(&mut stop) => {}
+        // The pipeline is gone, so the server stops.
+        Err(_) = follow(config, known, refresh, outlet) => {}
     }
 }
 
@@ -117,8 +135,8 @@ async fn follow(
     config: Slurm,
     mut known: Option<Digest>,
     refresh: Arc<Notify>,
-    orders: mpsc::Sender<Order>,
-) {
+    outlet: Outlet,
+) -> Result<(), SendError<Order>> {
     let changed = Arc::new(Notify::new());
     let mut watching = JoinSet::new();
     for origin in &config.files {
@@ -129,31 +147,31 @@ async fn follow(
     let mut web = WebFiles::new(&config);
     let mut failing = false;
     loop {
-        let fetched = web.fetch(&config).await;
-        let texts = web.texts();
-        let of = config.clone();
-        let result = match fetched {
-            Err(failure) => Err(failure),
-            Ok(()) => match spawn_blocking(move || read(&of, &texts)).await {
-                Ok(result) => result,
-                Err(error) => Err(error.to_string()),
-            },
+        web.fetch(&config).await;
+        let result = match web.texts() {
+            None => Err(None),
+            Some(texts) => {
+                let of = config.clone();
+                let read = spawn_blocking(move || read(&of, &texts)).await;
+                read.unwrap_or_else(|error| Err(error.to_string()))
+                    .map_err(Some)
+            }
         };
-        let order = match result {
-            Ok(loaded) if known == Some(loaded.digest) && !failing => None,
+        let failure = match result {
             Ok(loaded) => {
-                (known, failing) = (Some(loaded.digest), false);
-                Some(Ok(Some(Box::new(loaded))))
+                // What a URL had last is good, and holds nothing else up while it is away.
+                let news = known != Some(loaded.digest);
+                known = Some(loaded.digest);
+                if news || (failing && web.failure.is_none()) {
+                    outlet.say(Ok(Box::new(loaded))).await?;
+                }
+                web.failure.clone()
             }
-            Err(failure) => {
-                failing = true;
-                Some(Err(failure))
-            }
+            Err(fault) => fault.or_else(|| web.failure.clone()),
         };
-        if let Some(order) = order
-            && orders.send(Order::Exceptions(order)).await.is_err()
-        {
-            return;
+        failing = failure.is_some();
+        if let Some(failure) = failure {
+            outlet.say(Err(failure)).await?;
         }
         tokio::select! {
             () = changed.notified() => {}
@@ -187,6 +205,8 @@ struct WebFiles {
     files: Vec<WebFile>,
     refresh: Duration,
     due: Instant,
+    /// Why the last attempt failed, if it did.
+    failure: Option<String>,
 }
 
 struct WebFile {
@@ -209,6 +229,7 @@ impl WebFiles {
             files: files.collect(),
             refresh: config.refresh,
             due: Instant::now(),
+            failure: None,
         }
     }
 
@@ -216,21 +237,15 @@ impl WebFiles {
         !self.files.is_empty()
     }
 
-    fn texts(&self) -> Vec<Text> {
-        self.files
-            .iter()
-            .filter_map(|file| file.text.clone())
-            .collect()
+    /// What all of them had last; `None` while one has never been had.
+    fn texts(&self) -> Option<Vec<Text>> {
+        self.files.iter().map(|file| file.text.clone()).collect()
     }
 
     /// Asks for every URL when it is time.
-    async fn fetch(&mut self, config: &Slurm) -> Result<(), String> {
+    async fn fetch(&mut self, config: &Slurm) {
         if self.files.is_empty() || Instant::now() < self.due {
-            let missing = self.files.iter().find(|file| file.text.is_none());
-            return match missing {
-                None => Ok(()),
-                Some(file) => Err(format!("{}: not fetched yet", file.url)),
-            };
+            return;
         }
         let mut failures = Vec::new();
         for file in &mut self.files {
@@ -251,11 +266,7 @@ impl WebFiles {
             RETRY.min(config.refresh)
         };
         self.due = Instant::now() + wait;
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failures.join("\n"))
-        }
+        self.failure = (!failures.is_empty()).then(|| failures.join("\n"));
     }
 }
 

@@ -29,15 +29,15 @@ use self::feed::{Feed, Taken};
 use self::guard::{Digest, Standing};
 use self::order::{Approval, Order, Rules};
 use self::sources::Sources;
-use self::step::{Pending, Selection, Serving, Turn, Work, step};
+use self::step::{Pending, Selection, Serving, Turn, Work, prepare, step};
 use super::slurm::Loaded;
 use super::source::{Occasion, Update};
 use super::store::Store;
 use super::view::{Counts, Hold, View};
-use crate::payload::merge::{Agreement, Contribution, agreement};
+use crate::payload::merge::Agreement;
 use crate::payload::{Rows, UnixTime};
-use crate::rtr::snapshot::{Answer, HistoryLimits, Since, Trigger};
-use crate::rtr::{HistoryName, Snapshot};
+use crate::rtr::HistoryName;
+use crate::rtr::snapshot::{HistoryLimits, Trigger};
 use crate::slurm::{Effect, Exceptions};
 
 /// The least time between two serials that expiry alone sets off. With expiries spread to the
@@ -67,6 +67,8 @@ pub struct Pipeline {
     candidate: Option<Rows>,
     exceptions: Option<Loaded>,
     pending: Option<Loaded>,
+    /// The task that reads exceptions.
+    reader: usize,
     slurm_failure: Option<String>,
     slurm_read: Option<UnixTime>,
     effect: Option<Effect>,
@@ -79,6 +81,8 @@ pub struct Pipeline {
     expired_at: Option<Instant>,
     counts: Counts,
     asked: Asked,
+    /// Whether the rule for stale data was in force after the last turn.
+    lapsed: bool,
 }
 
 /// What is shown of the candidates that are held.
@@ -91,8 +95,12 @@ struct Holds {
 }
 
 impl Pipeline {
+    /// The task that reads exceptions after a start.
+    pub(super) const FIRST_READER: usize = 1;
+
     /// A pipeline that waits for its first order or update.
     pub fn new(store: Arc<Store>, rules: Rules, feeds: Vec<Feed>, slurm: Option<Loaded>) -> Self {
+        let read = rules.slurm_configured && slurm.is_some();
         let mut pipeline = Self {
             sources: Sources::new(feeds),
             rules,
@@ -105,7 +113,8 @@ impl Pipeline {
             exceptions: slurm,
             pending: None,
             slurm_failure: None,
-            slurm_read: rules.slurm_configured.then(unix_now),
+            slurm_read: read.then(unix_now),
+            reader: Self::FIRST_READER,
             effect: None,
             updates: Standing::Clear,
             changes: Standing::Clear,
@@ -116,6 +125,7 @@ impl Pipeline {
             expired_at: None,
             counts: Counts::default(),
             asked: Asked::default(),
+            lapsed: false,
         };
         pipeline.show();
         pipeline
@@ -234,23 +244,31 @@ impl Pipeline {
                     rules,
                     feeds,
                     slurm,
+                    reader,
                     done,
                 } = *configure;
                 self.configure(rules, feeds);
-                // What is fetched comes later; until then the last good ones stay.
-                if let Some(loaded) = slurm {
-                    self.except(Some(loaded));
+                match slurm {
+                    Some(loaded) => self.except(loaded),
+                    None => self.expect_exceptions(reader),
                 }
+                self.reader = reader;
                 self.turn(Trigger::Source, None).await;
                 self.show();
                 // Nobody waits any more: the configuration holds all the same.
                 let _ = done.send(());
             }
-            Order::Exceptions(Ok(loaded)) => {
-                self.except(loaded.map(|loaded| *loaded));
+            // Of files that are configured no more.
+            Order::Exceptions { reader, .. } if reader != self.reader => {}
+            Order::Exceptions {
+                read: Ok(loaded), ..
+            } => {
+                self.except(*loaded);
                 self.turn(Trigger::Slurm, None).await;
             }
-            Order::Exceptions(Err(failure)) => {
+            Order::Exceptions {
+                read: Err(failure), ..
+            } => {
                 self.counts.slurm_failures += 1;
                 report::slurm_failed(&failure, self.slurm_failure.as_ref());
                 self.slurm_failure = Some(failure);
@@ -277,15 +295,31 @@ impl Pipeline {
     }
 
     /// Takes other exceptions; they come into force in the next turn.
-    fn except(&mut self, loaded: Option<Loaded>) {
+    fn except(&mut self, loaded: Loaded) {
         self.slurm_failure = None;
         self.slurm_read = Some(unix_now());
-        let loaded = loaded.unwrap_or_default();
         let same = |known: &Loaded| known.digest == loaded.digest;
         self.pending = match self.exceptions.as_ref().is_some_and(same) {
             true => None,
             false => Some(loaded),
         };
+    }
+
+    /// Prepares for exceptions that are to be fetched. The last good ones stay until then; where
+    /// there are none, nothing new is served without those that come.
+    fn expect_exceptions(&mut self, reader: usize) {
+        if reader == self.reader {
+            return;
+        }
+        (self.pending, self.slurm_failure) = (None, None);
+        let none = Loaded::default().digest;
+        if self
+            .exceptions
+            .as_ref()
+            .is_some_and(|loaded| loaded.digest == none)
+        {
+            (self.exceptions, self.effect, self.slurm_read) = (None, None, None);
+        }
     }
 
     async fn approve(&mut self, digest: &str) -> Result<String, String> {
@@ -339,7 +373,8 @@ impl Pipeline {
         match done.await {
             Ok(turn) => {
                 let new = self.settle(turn, trigger, now);
-                self.compare().await;
+                // For the status; routers do not wait for it.
+                self.agreement = self.sources.compare().await;
                 new
             }
             Err(error) => {
@@ -375,6 +410,7 @@ impl Pipeline {
                 digest: loaded.digest,
             }),
             approved,
+            lapsed: self.lapsed,
             guard: self.rules.guard,
             updates: self.updates.clone(),
             changes: self.changes.clone(),
@@ -400,6 +436,7 @@ impl Pipeline {
         self.candidate = turn.candidate;
         self.effect = turn.effect.or_else(|| self.effect.take());
         self.next_expiry = turn.next_expiry;
+        self.lapsed = turn.lapsed;
         if turn
             .change_verdict
             .as_ref()
@@ -474,35 +511,6 @@ impl Pipeline {
         self.counts.approvals += u64::try_from(approved.count()).unwrap_or(0);
     }
 
-    /// Counts how far the sources agree, for the status. Routers do not wait for it.
-    async fn compare(&mut self) {
-        let rows: Vec<(usize, Rows)> = self
-            .sources
-            .feeds()
-            .iter()
-            .enumerate()
-            .filter_map(|(place, feed)| Some((place, feed.rows.clone()?)))
-            .collect();
-        self.agreement = None;
-        if self.sources.feeds().len() < 2 {
-            return;
-        }
-        let counted = tokio::task::spawn_blocking(move || {
-            let contributions: Vec<Contribution<'_>> = rows
-                .iter()
-                .map(|(place, rows)| Contribution {
-                    place: *place,
-                    rows,
-                })
-                .collect();
-            agreement(&contributions)
-        });
-        match counted.await {
-            Ok(agreement) => self.agreement = Some(Arc::new(agreement)),
-            Err(error) => error!(%error, "the sources could not be compared"),
-        }
-    }
-
     /// When something is to be taken out because it expired.
     fn expiry_due(&self) -> Option<Instant> {
         let due = at_instant(self.next_expiry?, unix_now())?;
@@ -561,19 +569,6 @@ enum Cause {
     Hold,
     /// The calendar may have moved by itself.
     Clock,
-}
-
-/// Makes the increment that every router is about to ask for, in the versions they speak, so that
-/// the first of them does not wait for it.
-fn prepare(new: &Snapshot, old: &Snapshot) {
-    if let Some(Since::Step(place)) = new.since(old.serial()) {
-        for version in old.versions_in_use() {
-            new.image(Answer {
-                version,
-                since: Some(place),
-            });
-        }
-    }
 }
 
 /// The moment that a moment of the calendar is; a past one is now.

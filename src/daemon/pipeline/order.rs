@@ -12,8 +12,13 @@ use crate::daemon::slurm::Loaded;
 pub enum Order {
     /// Other sources, rules and exceptions, all in one turn.
     Configure(Box<Configure>),
-    /// The exceptions changed, or could not be read: then with the reason.
-    Exceptions(Result<Option<Box<Loaded>>, String>),
+    /// The exceptions changed, or could not be read.
+    Exceptions {
+        /// The task that reads them. What one says that was told to stop counts no more.
+        reader: usize,
+        /// What they are, or why that is not known.
+        read: Result<Box<Loaded>, String>,
+    },
     /// Let a candidate pass.
     Approve(Approval),
     /// Say when all sources have been asked.
@@ -29,6 +34,8 @@ pub struct Configure {
     pub feeds: Vec<(usize, Source)>,
     /// The exceptions, which were read before; `None` when some are to be fetched first.
     pub slurm: Option<Loaded>,
+    /// The task that reads them from now on.
+    pub reader: usize,
     /// Told when it holds.
     pub done: oneshot::Sender<()>,
 }

@@ -1,6 +1,10 @@
 //! The sources together, and which of them count.
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use tokio::task::spawn_blocking;
+use tracing::error;
 
 use super::failover;
 use super::feed::Feed;
@@ -8,7 +12,8 @@ use super::order::Rules;
 use super::report;
 use super::step::Selection;
 use crate::config::{Merge, MergeMode, Source, Stale};
-use crate::payload::UnixTime;
+use crate::payload::merge::{Agreement, Contribution, agreement};
+use crate::payload::{Rows, UnixTime};
 
 /// The sources, in the order of preference.
 #[derive(Debug)]
@@ -137,6 +142,34 @@ impl Sources {
                 let feeds = any.iter().filter_map(|place| self.feeds.get(*place));
                 self.counted = feeds.map(|feed| feed.id).collect();
                 (merge_by(rules.merge.mode, &any), heard)
+            }
+        }
+    }
+
+    /// How far they agree, when there are several. Works on a thread for that.
+    pub(super) async fn compare(&self) -> Option<Arc<Agreement>> {
+        if self.feeds.len() < 2 {
+            return None;
+        }
+        let places = self.feeds.iter().enumerate();
+        let rows: Vec<(usize, Rows)> = places
+            .filter_map(|(place, feed)| Some((place, feed.rows.clone()?)))
+            .collect();
+        let counted = spawn_blocking(move || {
+            let contributions: Vec<Contribution<'_>> = rows
+                .iter()
+                .map(|(place, rows)| Contribution {
+                    place: *place,
+                    rows,
+                })
+                .collect();
+            agreement(&contributions)
+        });
+        match counted.await {
+            Ok(agreement) => Some(Arc::new(agreement)),
+            Err(error) => {
+                error!(%error, "the sources could not be compared");
+                None
             }
         }
     }

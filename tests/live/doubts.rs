@@ -1,0 +1,130 @@
+//! What a reload and a bad moment must not do.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::cache::{Cache, PATIENCE};
+use crate::router::Router;
+use crate::support::payloads::{Payloads, Prng};
+use crate::support::{free_port, temp_dir, wait_for};
+
+/// A server of a few payloads, and what follows its source in the configuration.
+fn server(rest: &str) -> (Cache, Payloads) {
+    let payloads = Payloads::vrps(100, &mut Prng::new(5));
+    let folder = temp_dir();
+    let source = folder.path().join("vrps.json");
+    payloads.write_json(&source);
+    let rest = format!(
+        "[[source]]\nname = \"a\"\nurl = \"{}\"\n{rest}",
+        source.display()
+    );
+    (Cache::configured(folder, &rest), payloads)
+}
+
+/// Changes the text of the configuration.
+fn edit(cache: &Cache, change: impl FnOnce(String) -> String) {
+    let path = cache.folder().join("rutter.toml");
+    fs::write(&path, change(fs::read_to_string(&path).unwrap())).unwrap();
+}
+
+#[track_caller]
+fn reloaded(cache: &Cache) {
+    let output = cache.control(&["reload"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn a_reload_that_moves_the_control_socket_is_answered() {
+    let (cache, _) = server("");
+    let other = cache.folder().join("elsewhere");
+    let old = cache.folder().join("control");
+    edit(&cache, |text| {
+        text.replace(
+            &format!("{}\"", old.display()),
+            &format!("{}\"", other.display()),
+        )
+    });
+    reloaded(&cache);
+    wait_for("the old socket is gone", PATIENCE, || {
+        let there = old.exists();
+        if there {
+            Err("there".to_owned())
+        } else {
+            Ok(())
+        }
+    });
+    assert!(other.exists());
+}
+
+#[test]
+fn reloads_leave_nothing_behind() {
+    let (cache, payloads) = server("refresh = \"1h\"\n");
+    let mut router = Router::connect(cache.address());
+    router.load(1);
+    reloaded(&cache);
+    let before = cache.descriptors();
+    for round in 0..30 {
+        let (old, new) = match round % 2 {
+            0 => ("refresh = \"1h\"", "refresh = \"2h\""),
+            _ => ("refresh = \"2h\"", "refresh = \"1h\""),
+        };
+        edit(&cache, |text| text.replace(old, new));
+        reloaded(&cache);
+    }
+    wait_for("descriptors are given back", PATIENCE, || {
+        let now = cache.descriptors();
+        if now <= before {
+            Ok(())
+        } else {
+            Err(format!("{now} and not {before}"))
+        }
+    });
+    // The session has stayed, and hears of what comes.
+    let next = payloads.changed(1, 0, &mut Prng::new(6));
+    cache.publish(&next);
+    router.expect(0);
+}
+
+#[test]
+fn nothing_new_is_published_before_exceptions_from_a_url_were_read() {
+    let (cache, payloads) = server("");
+    let mut router = Router::connect(cache.address());
+    router.load(1);
+    // Nobody answers there.
+    let port = free_port();
+    edit(&cache, |text| {
+        format!("{text}\n[slurm]\nfiles = [\"http://127.0.0.1:{port}/slurm.json\"]\n")
+    });
+    reloaded(&cache);
+    cache.publish(&payloads.changed(1, 0, &mut Prng::new(6)));
+    cache.says_times(2, &["source loaded"]);
+    cache.says(&["local exceptions refused"]);
+    assert!(router.is_quiet(Duration::from_secs(2)), "{}", cache.log());
+    // What was told before stays.
+    assert_eq!(Router::connect(cache.address()).load(1).has.serial, 1);
+}
+
+#[test]
+fn a_reload_that_is_refused_gives_back_what_it_opened() {
+    let (cache, payloads) = server("");
+    let mut router = Router::connect(cache.address());
+    router.load(1);
+    let spare = free_port();
+    let old = fs::read_to_string(cache.folder().join("rutter.toml")).unwrap();
+    // The second of the two new listeners cannot be had.
+    edit(&cache, |text| {
+        let listener = |address: SocketAddr| {
+            format!("[[listener]]\ntransport = \"tcp\"\naddress = \"{address}\"\n")
+        };
+        let free = listener(([127, 0, 0, 1], spare).into());
+        format!("{text}\n{free}{}", listener(cache.address()))
+    });
+    assert!(!cache.control(&["reload"]).status.success());
+    assert!(TcpStream::connect(("127.0.0.1", spare)).is_err());
+    cache.publish(&payloads.changed(1, 0, &mut Prng::new(6)));
+    router.expect(0);
+    edit(&cache, |_| old);
+    reloaded(&cache);
+}
