@@ -143,9 +143,10 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         candidate: None,
         in_force: work.in_force.clone(),
         effect: None,
-        changes: match work.pending {
-            Some(_) => work.changes.clone(),
-            None => Standing::Clear,
+        // While nothing is served, nothing is held that could time out.
+        changes: match (&work.pending, &work.changes) {
+            (Some(_), Standing::Refused(digest)) => Standing::Refused(*digest),
+            _ => Standing::Clear,
         },
         change_verdict: None,
         change_excess: Vec::new(),

@@ -371,6 +371,26 @@ fn nothing_new_is_served_while_exceptions_are_awaited() {
 }
 
 #[test]
+fn held_exceptions_do_not_time_out_while_nothing_is_served() {
+    let mut line = Line::new(&[Some(rows(0..300, None))]);
+    (line.work.guard.slurm, line.work.guard.stale) = (true, Stale::NoData);
+    line.turn();
+    line.work.pending = Some(exceptions("10.0.0.0/16"));
+    let until = line.turn().changes.held().unwrap().until;
+    line.work.selection = Selection::Nothing;
+    line.later(3_601);
+    assert!(until <= line.work.instant);
+    // A moment that is over would wake the pipeline without end.
+    let turn = line.turn();
+    assert!(matches!(turn.serving, Serving::Withheld));
+    assert!(turn.changes.held().is_none() && turn.pending.is_some());
+    // With data they are judged again.
+    line.work.selection = all(1, 1);
+    assert!(line.turn().changes.held().unwrap().until > line.work.instant);
+    assert_eq!(line.served, numbers(0..300));
+}
+
+#[test]
 fn exceptions_are_judged_by_what_they_change_alone() {
     let mut line = Line::new(&[Some(rows(0..300, None))]);
     line.work.guard.slurm = true;
