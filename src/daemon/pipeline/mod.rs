@@ -34,6 +34,7 @@ use super::slurm::Loaded;
 use super::source::{Occasion, Update};
 use super::store::Store;
 use super::view::{Counts, Hold, View};
+use super::voice::Voice;
 use crate::payload::merge::Agreement;
 use crate::payload::{Rows, UnixTime};
 use crate::rtr::HistoryName;
@@ -83,6 +84,8 @@ pub struct Pipeline {
     asked: Asked,
     /// Whether the rule for stale data was in force after the last turn.
     lapsed: bool,
+    /// What sources may make us say.
+    voice: Voice,
 }
 
 /// What is shown of the candidates that are held.
@@ -126,6 +129,7 @@ impl Pipeline {
             counts: Counts::default(),
             asked: Asked::default(),
             lapsed: false,
+            voice: Voice::default(),
         };
         pipeline.show();
         pipeline
@@ -461,7 +465,7 @@ impl Pipeline {
             Serving::New(snapshot) => {
                 let snapshot = Arc::new(*snapshot);
                 let before = self.store.latest();
-                report::published(&snapshot, before.as_deref(), trigger);
+                report::published(&snapshot, before.as_deref(), trigger, &self.voice);
                 self.counts.serials += u64::from(snapshot.revision() == 0);
                 self.published = Some((now, trigger));
                 self.store.publish(snapshot);
@@ -495,10 +499,12 @@ impl Pipeline {
                 (digest, at.unwrap_or(now))
             })
             .collect();
-        self.counts.holds +=
-            report::guard("update", &self.updates, &turn.updates, &turn.update_verdict);
+        let mut guard = |what: &str, before: &Standing, after: &Standing, verdict| {
+            self.counts.holds += report::guard(what, before, after, verdict, &self.voice);
+        };
+        guard("update", &self.updates, &turn.updates, &turn.update_verdict);
         if let Some(verdict) = &turn.change_verdict {
-            self.counts.holds += report::guard("slurm", &self.changes, &turn.changes, verdict);
+            guard("slurm", &self.changes, &turn.changes, verdict);
             if *verdict == guard::Verdict::Harmless {
                 report::large_change(&turn.change_excess);
             }

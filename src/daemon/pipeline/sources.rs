@@ -12,8 +12,8 @@ use super::order::Rules;
 use super::report;
 use super::step::Selection;
 use crate::config::{Merge, MergeMode, Source, Stale};
+use crate::payload::UnixTime;
 use crate::payload::merge::{Agreement, Contribution, agreement};
-use crate::payload::{Rows, UnixTime};
 
 /// The sources, in the order of preference.
 #[derive(Debug)]
@@ -151,20 +151,8 @@ impl Sources {
         if self.feeds.len() < 2 {
             return None;
         }
-        let places = self.feeds.iter().enumerate();
-        let rows: Vec<(usize, Rows)> = places
-            .filter_map(|(place, feed)| Some((place, feed.rows.clone()?)))
-            .collect();
-        let counted = spawn_blocking(move || {
-            let contributions: Vec<Contribution<'_>> = rows
-                .iter()
-                .map(|(place, rows)| Contribution {
-                    place: *place,
-                    rows,
-                })
-                .collect();
-            agreement(&contributions)
-        });
+        let rows = super::feed::rows_of(&self.feeds);
+        let counted = spawn_blocking(move || agreement(&Contribution::each(&rows)));
         match counted.await {
             Ok(agreement) => Some(Arc::new(agreement)),
             Err(error) => {
