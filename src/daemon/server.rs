@@ -56,7 +56,7 @@ pub(super) struct Server {
     slurm: Option<SlurmTask>,
     /// The task that reads exceptions, or the last one that did.
     reader: usize,
-    listeners: HashMap<SocketAddr, ListenerTask>,
+    listeners: HashMap<Spot, ListenerTask>,
     http: HashMap<backend::Place, Stop>,
     /// Places that a reload has closed: they end when it is answered, perhaps over one of them.
     leaving: Vec<Stop>,
@@ -70,6 +70,10 @@ pub(super) struct Server {
     sessions: JoinSet<()>,
     works: JoinSet<()>,
 }
+
+/// The address of a listener, and how many before it have the same: port 0 is another port each
+/// time.
+type Spot = (SocketAddr, usize);
 
 struct SourceTask {
     source: Source,
@@ -108,7 +112,7 @@ impl Drop for Stop {
 
 /// Sockets that were opened and are not used yet.
 struct Opened {
-    listeners: Vec<(net::Listener, config::Listener)>,
+    listeners: Vec<(net::Listener, Spot, config::Listener)>,
     http: Vec<(backend::Place, http::Server)>,
 }
 
@@ -375,12 +379,12 @@ impl Server {
     /// Opens what this configuration has and the one before had not.
     fn open(&self, config: &Config) -> Result<Opened, ServeError> {
         let mut listeners = Vec::new();
-        for listener in &config.listeners {
-            let address = listener.address;
-            if !self.listeners.contains_key(&address) {
+        for (spot, listener) in spots(config) {
+            if !self.listeners.contains_key(&spot) {
+                let address = listener.address;
                 let socket = net::Listener::bind(address, &options(config))
                     .map_err(|cause| ServeError::Listen { address, cause })?;
-                listeners.push((socket, listener.clone()));
+                listeners.push((socket, spot, listener.clone()));
             }
         }
         let mut http = Vec::new();
@@ -402,16 +406,16 @@ impl Server {
 
     /// Uses what was opened, tells the listeners that stay of their terms, and closes the others.
     fn listen(&mut self, opened: Opened, config: &Config) {
-        let wanted = |address: &SocketAddr| config.listeners.iter().find(|l| l.address == *address);
-        self.listeners.retain(|address, task| {
-            let listener = wanted(address);
+        let wanted: HashMap<Spot, &config::Listener> = spots(config).collect();
+        self.listeners.retain(|spot, task| {
+            let listener = wanted.get(spot);
             if let Some(listener) = listener {
                 task.terms
                     .send_replace(Arc::new(Terms::new(config, listener)));
             }
             listener.is_some()
         });
-        for (socket, listener) in opened.listeners {
+        for (socket, spot, listener) in opened.listeners {
             let bound = socket.address();
             info!(address = %bound, transport = "tcp", "listening");
             let (terms, agreed) = watch::channel(Arc::new(Terms::new(config, &listener)));
@@ -424,7 +428,7 @@ impl Server {
                 bound,
                 _stop: stop,
             };
-            self.listeners.insert(listener.address, task);
+            self.listeners.insert(spot, task);
         }
         self.access.send_replace(backend::access(config));
         let places: Vec<backend::Place> = backend::places(config).map(|(place, _)| place).collect();
@@ -444,11 +448,11 @@ impl Server {
 
     /// Lets others see what the configuration is.
     fn show(&self, config: &Config, warnings: Vec<String>) {
-        let listeners = config.listeners.iter().map(|listener| ListenerStatus {
+        let listeners = spots(config).map(|(spot, listener)| ListenerStatus {
             transport: "tcp".to_owned(),
             address: self
                 .listeners
-                .get(&listener.address)
+                .get(&spot)
                 .map_or(listener.address, |task| task.bound)
                 .to_string(),
             allow: listener.allow.iter().map(ToString::to_string).collect(),
@@ -562,6 +566,15 @@ async fn pass_on<T>(
             let _ = answer.send(in_words(heard));
         },
     }
+}
+
+fn spots(config: &Config) -> impl Iterator<Item = (Spot, &config::Listener)> {
+    let all = &config.listeners;
+    all.iter().enumerate().map(|(place, listener)| {
+        let before = all.iter().take(place);
+        let same = before.filter(|before| before.address == listener.address);
+        ((listener.address, same.count()), listener)
+    })
 }
 
 fn rules(config: &Config) -> Rules {

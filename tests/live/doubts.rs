@@ -128,3 +128,19 @@ fn a_reload_that_is_refused_gives_back_what_it_opened() {
     edit(&cache, |_| old);
     reloaded(&cache);
 }
+
+#[test]
+fn two_listeners_may_leave_their_port_to_the_system() {
+    let listener = "[[listener]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\n";
+    let (cache, _) = server(listener);
+    let second = cache.says_times(2, &["listening", "tcp"]);
+    let second = second.split_once("address=").unwrap().1;
+    let second = second.split_ascii_whitespace().next().unwrap();
+    let places = [cache.address(), second.parse().unwrap()];
+    for _ in 0..2 {
+        for place in places {
+            Router::connect(place).load(1);
+        }
+        reloaded(&cache);
+    }
+}

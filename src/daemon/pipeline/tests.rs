@@ -9,6 +9,7 @@ use super::*;
 use crate::config::{Guard, Merge, MergeMode, Source, Stale};
 use crate::payload::{Attribute, RowsBuilder};
 use crate::rtr::Serial;
+use crate::rtr::snapshot::Entry;
 use crate::slurm::{self, AspaOverlap, Reading};
 
 const NOW: u64 = 1_000_000;
@@ -109,6 +110,11 @@ impl Line {
         self.work.previous.as_ref().unwrap().serial()
     }
 
+    fn last_entry(&self) -> &Entry {
+        let previous = self.work.previous.as_ref().unwrap();
+        previous.entries().next_back().unwrap()
+    }
+
     fn later(&mut self, seconds: u64) {
         self.work.now = self.work.now.plus(seconds);
         self.work.instant += Duration::from_secs(seconds);
@@ -156,14 +162,7 @@ fn an_approved_candidate_passes_and_is_the_next_baseline() {
     line.work.approved = Some(digest);
     assert_eq!(line.turn().update_verdict, Verdict::Approved);
     line.work.approved = None;
-    let entry = line
-        .work
-        .previous
-        .as_ref()
-        .unwrap()
-        .entries()
-        .next_back()
-        .unwrap();
+    let entry = line.last_entry();
     assert_eq!(
         (entry.trigger(), line.served.clone()),
         (Trigger::Approval, numbers(0..50))
@@ -263,14 +262,7 @@ fn stale_data_can_be_withheld_and_come_back_as_an_increment() {
     line.work.selection = all(1, 1);
     line.work.sources[0] = Some(rows(0..99, None));
     line.turn();
-    let entry = line
-        .work
-        .previous
-        .as_ref()
-        .unwrap()
-        .entries()
-        .next_back()
-        .unwrap();
+    let entry = line.last_entry();
     assert_eq!(
         (entry.delta().announced(), entry.delta().withdrawn()),
         (0, 1)
