@@ -294,7 +294,8 @@ fn slurm(out: &mut Exposition, view: &View) {
     if !view.slurm_configured {
         return;
     }
-    let applied = view.slurm_ready && view.slurm_failure.is_none();
+    let held = view.held_change.is_some();
+    let applied = view.slurm_ready && view.slurm_failure.is_none() && !held;
     out.family(&SLURM_OK).sample(&[], applied);
     out.family(&SLURM_ENTRIES)
         .sample(&[], view.exceptions.len());

@@ -1,7 +1,9 @@
 //! What a reload and a bad moment must not do.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use crate::cache::{Cache, PATIENCE};
@@ -104,6 +106,55 @@ fn nothing_new_is_published_before_exceptions_from_a_url_were_read() {
     assert!(router.is_quiet(Duration::from_secs(2)), "{}", cache.log());
     // What was told before stays.
     assert_eq!(Router::connect(cache.address()).load(1).has.serial, 1);
+}
+
+/// Exceptions that filter a prefix and whatever lies in it.
+fn filtering(prefix: &str) -> String {
+    format!(
+        r#"{{"slurmVersion": 1,
+            "validationOutputFilters": {{"prefixFilters": [{{"prefix": "{prefix}"}}], "bgpsecFilters": []}},
+            "locallyAddedAssertions": {{"prefixAssertions": [], "bgpsecAssertions": []}}}}"#
+    )
+}
+
+#[test]
+fn a_url_that_is_away_is_told_of_and_holds_no_file_up() {
+    let folder = temp_dir();
+    let local = folder.path().join("local.slurm");
+    fs::write(&local, filtering("192.0.2.0/32")).unwrap();
+    let web = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/slurm.json", web.local_addr().unwrap());
+    // It answers once and is gone.
+    let once = thread::spawn(move || {
+        let (mut stream, _) = web.accept().unwrap();
+        let _ = stream.read(&mut [0; 4_096]).unwrap();
+        let text = filtering("2001:db8::/128");
+        let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length";
+        write!(stream, "{head}: {}\r\n\r\n{text}", text.len()).unwrap();
+    });
+    let files = format!("[slurm]\nfiles = [\"{url}\", \"{}\"]\n", local.display());
+    let (cache, _) = server(&files);
+    cache.says(&["published"]);
+    once.join().unwrap();
+    let applied = |what: &str| {
+        let status = cache.control(&["status", "--output", "json"]).stdout;
+        let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+        assert_eq!(status["slurm"]["state"], what, "{status}");
+    };
+    applied("applied");
+    cache.control(&["refresh"]);
+    cache.says(&["local exceptions refused", &url]);
+    fs::write(&local, filtering("192.0.2.0/24")).unwrap();
+    cache.says(&["published", "serial=2", "trigger=slurm"]);
+    wait_for("the url is told of again", PATIENCE, || {
+        let times = cache.said(&["local exceptions refused", &url]);
+        if times >= 2 {
+            Ok(())
+        } else {
+            Err(format!("{times} times"))
+        }
+    });
+    applied("failing");
 }
 
 #[test]
