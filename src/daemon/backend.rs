@@ -8,18 +8,19 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
+use super::metrics;
+use super::pipeline::feed::{Feed, rows_of};
 use super::pipeline::order::{Approved, Heard};
 use super::pipeline::unix_now;
 use super::session::Shared;
 use super::status::{self, Around, counts};
 use super::view::View;
-use super::{metrics, pipeline::feed::Feed};
 use crate::config::{Config, Need, Stale};
 use crate::http::explain::{Basis, Question, Way, Witness, explain};
 use crate::http::shape::{ListenerStatus, ReloadStatus};
 use crate::http::{Access, Backend, BindError, Limits, Refusal, RefusalKind, Request, Server};
+use crate::payload::UnixTime;
 use crate::payload::merge::{Contribution, differences};
-use crate::payload::{Rows, UnixTime};
 
 /// A place where the server can be spoken to.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -153,19 +154,7 @@ fn explanation(view: &View, question: Question) -> crate::http::explain::Explana
 
 /// The payloads that not all sources have, each with those that do.
 fn disagreement(view: &View, limit: usize) -> Result<Value, Refusal> {
-    let rows: Vec<(usize, &Rows)> = view
-        .feeds
-        .iter()
-        .enumerate()
-        .filter_map(|(place, feed)| Some((place, feed.rows.as_ref()?)))
-        .collect();
-    let contributions: Vec<Contribution<'_>> = rows
-        .iter()
-        .map(|(place, rows)| Contribution {
-            place: *place,
-            rows,
-        })
-        .collect();
+    let rows = rows_of(&view.feeds);
     let names = |mask: u16| {
         let has = |place: &usize| {
             1u16.checked_shl(u32::try_from(*place).unwrap_or(16))
@@ -177,7 +166,7 @@ fn disagreement(view: &View, limit: usize) -> Result<Value, Refusal> {
             .map(|feed| feed.source.name.to_string())
             .collect::<Vec<_>>()
     };
-    let found = differences(&contributions, limit);
+    let found = differences(&Contribution::each(&rows), limit);
     let listed: Vec<Value> = found
         .listed
         .iter()

@@ -103,8 +103,8 @@ pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), S
         tokio::select! {
             biased;
             () = &mut stop => break,
-            Some(()) = hang_ups.recv() => server.hang_up().await,
-            Some(request) = inbox.recv() => server.obey(request).await,
+            // A reload that is cut off here needs no end.
+            () = server.turn(&mut hang_ups, &mut inbox) => {}
         }
     }
     info!("stopping");

@@ -272,16 +272,19 @@ fn guard(out: &mut Exposition, view: &View) {
         family.sample(&[("kind", kind)], hold.is_some());
     }
     let changes = || {
-        let held = holds.into_iter().filter_map(|(_, hold)| hold.as_ref());
-        held.flat_map(|hold| &hold.held.excess)
+        let held = holds.into_iter();
+        let held = held.filter_map(|(kind, hold)| Some((kind, hold.as_ref()?)));
+        held.flat_map(|(kind, hold)| hold.held.excess.iter().map(move |change| (kind, change)))
     };
     let mut family = out.family(&HELD_LOST);
-    for change in changes() {
-        family.sample(&[("group", &change.group.to_string())], change.lost);
+    for (kind, change) in changes() {
+        let group = change.group.to_string();
+        family.sample(&[("kind", kind), ("group", &group)], change.lost);
     }
     let mut family = out.family(&HELD_GAINED);
-    for change in changes() {
-        family.sample(&[("group", &change.group.to_string())], change.gained);
+    for (kind, change) in changes() {
+        let group = change.group.to_string();
+        family.sample(&[("kind", kind), ("group", &group)], change.gained);
     }
     out.family(&HOLDS).sample(&[], view.counts.holds);
     out.family(&APPROVALS).sample(&[], view.counts.approvals);
@@ -291,7 +294,8 @@ fn slurm(out: &mut Exposition, view: &View) {
     if !view.slurm_configured {
         return;
     }
-    let applied = view.slurm_ready && view.slurm_failure.is_none();
+    let held = view.held_change.is_some();
+    let applied = view.slurm_ready && view.slurm_failure.is_none() && !held;
     out.family(&SLURM_OK).sample(&[], applied);
     out.family(&SLURM_ENTRIES)
         .sample(&[], view.exceptions.len());
@@ -351,4 +355,66 @@ fn sessions(out: &mut Exposition, shared: &Shared) {
             counters.reports_received.value(),
         )
         .sample(&[("direction", "sent")], counters.reports_sent.value());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Instant;
+
+    use super::super::counters::{Counters, Room};
+    use super::super::pipeline::guard::{Digest, Held};
+    use super::super::store::Store;
+    use super::super::view::Hold;
+    use super::*;
+    use crate::http::metrics::Format;
+    use crate::payload::census::{Change, Group};
+
+    #[test]
+    fn two_holds_of_one_group_are_two_samples() {
+        let (now, instant) = (UnixTime::new(1), Instant::now());
+        let change = Change {
+            group: Group::Kind(Kind::Ipv4),
+            before: 100,
+            after: 10,
+            lost: 90,
+            gained: 0,
+        };
+        let held = Held {
+            digest: Digest::of_octets([]),
+            since: instant,
+            until: instant,
+            excess: vec![change],
+        };
+        let hold = Some(Hold::of(&held, None, Vec::new(), now));
+        let view = View {
+            held_update: hold.clone(),
+            held_change: hold,
+            ..View::empty()
+        };
+        let around = Around {
+            started: now,
+            listeners: Vec::new(),
+            connections: 1,
+            reload: None,
+            reloads: [0, 0],
+            warnings: Vec::new(),
+        };
+        let shared = Shared {
+            store: Store::new(),
+            peers: Default::default(),
+            voice: Default::default(),
+            room: Room::new(1),
+            counters: Counters::default(),
+        };
+        let mut out = Exposition::new(Format::Text);
+        write(&mut out, &view, &around, &shared, now);
+        let text = out.finish();
+        let mut known = BTreeSet::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (sample, _) = line.rsplit_once(' ').unwrap();
+            assert!(known.insert(sample), "twice: {line}");
+        }
+        assert!(known.iter().any(|sample| sample.contains("slurm")));
+    }
 }

@@ -21,6 +21,7 @@ mod backend;
 mod metrics;
 mod server;
 mod status;
+mod tasks;
 
 pub use self::lifecycle::{Load, ServeError, Start, serve};
 

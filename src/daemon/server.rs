@@ -27,6 +27,7 @@ use super::slurm;
 use super::source::{self, Update};
 use super::status::Around;
 use super::store::Store;
+use super::tasks::{Answer, Stop, pass_on, report};
 use super::voice::Voice;
 use crate::config::{self, Config, Need, Source};
 use crate::http::shape::ListenerStatus;
@@ -41,23 +42,22 @@ const UPDATES: usize = 2;
 /// that reads exceptions, and from operators; whoever meets a full channel waits.
 const ORDERS: usize = 4;
 
-/// Where the outcome of a command goes.
-type Answer = oneshot::Sender<Result<serde_json::Value, Refusal>>;
-
 /// A running server.
 pub(super) struct Server {
     config: Config,
-    load: Load,
+    load: Arc<Load>,
     store: Arc<Store>,
     shared: Arc<Shared>,
     sources: HashMap<Box<str>, SourceTask>,
     next_id: usize,
     asked: u64,
     slurm: Option<SlurmTask>,
-    /// The number of the task that reads exceptions.
-    reader: u64,
-    listeners: HashMap<SocketAddr, ListenerTask>,
+    /// The task that reads exceptions, or the last one that did.
+    reader: usize,
+    listeners: HashMap<Spot, ListenerTask>,
     http: HashMap<backend::Place, Stop>,
+    /// Places that a reload has closed: they end when it is answered, perhaps over one of them.
+    leaving: Vec<Stop>,
     access: watch::Sender<Access>,
     updates: mpsc::Sender<Update>,
     orders: mpsc::Sender<Order>,
@@ -68,6 +68,10 @@ pub(super) struct Server {
     sessions: JoinSet<()>,
     works: JoinSet<()>,
 }
+
+/// The address of a listener, and how many before it have the same: port 0 is another port each
+/// time.
+type Spot = (SocketAddr, usize);
 
 struct SourceTask {
     source: Source,
@@ -84,6 +88,7 @@ impl SourceTask {
 }
 
 struct SlurmTask {
+    config: config::Slurm,
     refresh: Arc<Notify>,
     _stop: Stop,
 }
@@ -94,18 +99,9 @@ struct ListenerTask {
     _stop: Stop,
 }
 
-/// Ends a task when it is dropped.
-pub(super) struct Stop(watch::Sender<bool>);
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
-    }
-}
-
 /// Sockets that were opened and are not used yet.
 struct Opened {
-    listeners: Vec<(net::Listener, config::Listener)>,
+    listeners: Vec<(net::Listener, Spot, config::Listener)>,
     http: Vec<(backend::Place, http::Server)>,
 }
 
@@ -138,16 +134,17 @@ impl Server {
         let around = watch::Sender::new(around);
         let backend = backend::new(&view, &around.subscribe(), &shared, requests);
         let mut server = Self {
-            load,
+            load: Arc::new(load),
             store,
             shared,
             sources: HashMap::new(),
             next_id: 0,
             asked: 0,
             slurm: None,
-            reader: 0,
+            reader: Pipeline::FIRST_READER,
             listeners: HashMap::new(),
             http: HashMap::new(),
+            leaving: Vec::new(),
             access: watch::Sender::new(backend::access(&config)),
             updates,
             orders,
@@ -163,9 +160,8 @@ impl Server {
         server.listen(opened, &config);
         server.start_sources(&config);
         server.start_slurm(&config.slurm, known);
-        server
-            .works
-            .spawn(pipeline.run(update_inbox, order_inbox, stopped));
+        let pipeline = pipeline.run(update_inbox, order_inbox, stopped);
+        server.works.spawn(pipeline);
         let warnings = server.around.borrow().warnings.clone();
         server.show(&config, warnings);
         Ok(server)
@@ -186,16 +182,36 @@ impl Server {
         (self.sessions, self.works)
     }
 
+    /// Does the next thing there is to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: only for a server that stops.
+    pub(super) async fn turn(
+        &mut self,
+        hang_ups: &mut mpsc::Receiver<()>,
+        requests: &mut mpsc::Receiver<Request>,
+    ) {
+        tokio::select! {
+            biased;
+            Some(()) = hang_ups.recv() => self.hang_up().await,
+            Some(request) = requests.recv() => self.obey(request).await,
+            Some(ended) = self.works.join_next() => report(ended),
+            Some(ended) = self.sessions.join_next() => report(ended),
+        }
+    }
+
     /// What a hang-up means: reload, and ask all sources.
-    pub(super) async fn hang_up(&mut self) {
+    async fn hang_up(&mut self) {
         info!("told to reload");
         if self.reload().await.is_ok() {
             self.ask(None);
         }
+        self.leaving.clear();
     }
 
     /// Does what an operator asks for. What takes long is waited for elsewhere.
-    pub(super) async fn obey(&mut self, request: Request) {
+    async fn obey(&mut self, request: Request) {
         let Request {
             command,
             by,
@@ -210,6 +226,7 @@ impl Server {
                 };
                 // Whoever asked has gone; what was done stays done.
                 let _ = answer.send(outcome);
+                self.leaving.clear();
             }
             Command::Refresh { source } => self.refresh(source.as_deref(), answer).await,
             Command::Approve { digest } => self.approve(digest, answer).await,
@@ -295,15 +312,10 @@ impl Server {
     }
 
     async fn try_reload(&mut self) -> Result<Changes, Vec<String>> {
-        let load = std::mem::replace(&mut self.load, Box::new(|| Err("reloading".to_owned())));
-        let read = spawn_blocking(move || {
-            let result = load();
-            (load, result)
-        });
-        let Ok((load, result)) = read.await else {
+        let load = Arc::clone(&self.load);
+        let Ok(result) = spawn_blocking(move || load()).await else {
             return Err(vec![ServeError::Reader.to_string()]);
         };
-        self.load = load;
         let lines = |faults: &str| faults.lines().map(str::to_owned).collect::<Vec<_>>();
         let (config, warnings) = result.map_err(|faults| lines(&faults))?;
         let wrong = |error: ServeError| lines(&super::with_causes(&error));
@@ -323,13 +335,11 @@ impl Server {
         self.listen(opened, &config);
         self.start_sources(&config);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
-        if config.slurm != self.config.slurm {
-            // What the old task still says is not for the new configuration.
-            self.slurm = None;
-            self.reader += 1;
-        }
+        let anew = self.forget_slurm(&config.slurm, known);
         self.configure(&config, exceptions).await;
-        self.start_slurm(&config.slurm, known);
+        if anew {
+            self.start_slurm(&config.slurm, known);
+        }
         self.show(&config, warnings.clone());
         self.config = config;
         Ok(Changes { parts, warnings })
@@ -362,12 +372,12 @@ impl Server {
     /// Opens what this configuration has and the one before had not.
     fn open(&self, config: &Config) -> Result<Opened, ServeError> {
         let mut listeners = Vec::new();
-        for listener in &config.listeners {
-            let address = listener.address;
-            if !self.listeners.contains_key(&address) {
+        for (spot, listener) in spots(config) {
+            if !self.listeners.contains_key(&spot) {
+                let address = listener.address;
                 let socket = net::Listener::bind(address, &options(config))
                     .map_err(|cause| ServeError::Listen { address, cause })?;
-                listeners.push((socket, listener.clone()));
+                listeners.push((socket, spot, listener.clone()));
             }
         }
         let mut http = Vec::new();
@@ -389,16 +399,16 @@ impl Server {
 
     /// Uses what was opened, tells the listeners that stay of their terms, and closes the others.
     fn listen(&mut self, opened: Opened, config: &Config) {
-        let wanted = |address: &SocketAddr| config.listeners.iter().find(|l| l.address == *address);
-        self.listeners.retain(|address, task| {
-            let listener = wanted(address);
+        let wanted: HashMap<Spot, &config::Listener> = spots(config).collect();
+        self.listeners.retain(|spot, task| {
+            let listener = wanted.get(spot);
             if let Some(listener) = listener {
                 task.terms
                     .send_replace(Arc::new(Terms::new(config, listener)));
             }
             listener.is_some()
         });
-        for (socket, listener) in opened.listeners {
+        for (socket, spot, listener) in opened.listeners {
             let bound = socket.address();
             info!(address = %bound, transport = "tcp", "listening");
             let (terms, agreed) = watch::channel(Arc::new(Terms::new(config, &listener)));
@@ -411,11 +421,16 @@ impl Server {
                 bound,
                 _stop: stop,
             };
-            self.listeners.insert(listener.address, task);
+            self.listeners.insert(spot, task);
         }
         self.access.send_replace(backend::access(config));
         let places: Vec<backend::Place> = backend::places(config).map(|(place, _)| place).collect();
-        self.http.retain(|place, _| places.contains(place));
+        let (stay, gone) = std::mem::take(&mut self.http)
+            .into_iter()
+            .partition(|(place, _)| places.contains(place));
+        let gone: HashMap<backend::Place, Stop> = gone;
+        self.http = stay;
+        self.leaving.extend(gone.into_values());
         for (place, server) in opened.http {
             let (stop, stopped) = self.stopper();
             self.works
@@ -426,11 +441,11 @@ impl Server {
 
     /// Lets others see what the configuration is.
     fn show(&self, config: &Config, warnings: Vec<String>) {
-        let listeners = config.listeners.iter().map(|listener| ListenerStatus {
+        let listeners = spots(config).map(|(spot, listener)| ListenerStatus {
             transport: "tcp".to_owned(),
             address: self
                 .listeners
-                .get(&listener.address)
+                .get(&spot)
                 .map_or(listener.address, |task| task.bound)
                 .to_string(),
             allow: listener.allow.iter().map(ToString::to_string).collect(),
@@ -475,21 +490,37 @@ impl Server {
         }
     }
 
+    /// Ends the task that reads exceptions, unless it fetches them and goes on as it is; where
+    /// they were read just now, one that knows what was read takes its place. Whether it ended.
+    fn forget_slurm(&mut self, config: &config::Slurm, known: Option<Digest>) -> bool {
+        let same = |task: &SlurmTask| task.config == *config;
+        if known.is_none() && self.slurm.as_ref().is_some_and(same) {
+            return false;
+        }
+        self.slurm = None;
+        self.reader += 1;
+        true
+    }
+
+    /// Starts the task that reads exceptions.
     fn start_slurm(&mut self, config: &config::Slurm, known: Option<Digest>) {
-        if self.slurm.is_some() || config.files.is_empty() {
+        if config.files.is_empty() {
             return;
         }
         let (stop, stopped) = self.stopper();
         let refresh = Arc::new(Notify::new());
         self.works.spawn(slurm::run(
             config.clone(),
-            self.reader,
             known,
             Arc::clone(&refresh),
-            self.orders.clone(),
+            slurm::Outlet {
+                reader: self.reader,
+                orders: self.orders.clone(),
+            },
             stopped,
         ));
         self.slurm = Some(SlurmTask {
+            config: config.clone(),
             refresh,
             _stop: stop,
         });
@@ -507,23 +538,19 @@ impl Server {
                 () = own.closed() => {}
             }
         });
-        (Stop(stop), stopped)
+        (Stop::new(stop), stopped)
     }
 }
 
-/// Passes the outcome of an order on to whoever gave it, as long as somebody waits for it.
-async fn pass_on<T>(
-    mut answer: Answer,
-    heard: oneshot::Receiver<T>,
-    in_words: impl FnOnce(T) -> Result<serde_json::Value, Refusal>,
-) {
-    tokio::select! {
-        () = answer.closed() => {}
-        heard = heard => if let Ok(heard) = heard {
-            // Whoever asked has gone in this very moment.
-            let _ = answer.send(in_words(heard));
-        },
-    }
+/// The listeners of a configuration. Several may leave their port to the system, so the address
+/// alone does not tell them apart.
+fn spots(config: &Config) -> impl Iterator<Item = (Spot, &config::Listener)> {
+    let all = &config.listeners;
+    all.iter().enumerate().map(|(place, listener)| {
+        let before = all.iter().take(place);
+        let same = before.filter(|before| before.address == listener.address);
+        ((listener.address, same.count()), listener)
+    })
 }
 
 fn rules(config: &Config) -> Rules {

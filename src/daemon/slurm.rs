@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -87,8 +88,11 @@ struct Text {
 /// With everything that is wrong with any of them, a line each.
 pub async fn load_all(config: &Slurm) -> Result<Loaded, String> {
     let mut web = WebFiles::new(config);
-    web.fetch(config).await?;
-    read_apart(config.clone(), web.texts()).await
+    web.fetch(config).await;
+    match (web.texts(), web.failure) {
+        (Some(texts), _) => read_apart(config.clone(), texts).await,
+        (None, failure) => Err(failure.unwrap_or_default()),
+    }
 }
 
 /// Whether all exceptions can be had without a network.
@@ -97,32 +101,47 @@ pub fn is_local(config: &Slurm) -> bool {
     config.files.iter().all(local)
 }
 
+/// Where a task says what it read.
+#[derive(Debug)]
+pub struct Outlet {
+    /// Names the task.
+    pub reader: usize,
+    /// Where orders go.
+    pub orders: mpsc::Sender<Order>,
+}
+
+impl Outlet {
+    /// Waits for room. An error means that nobody is left to hear it.
+    async fn say(&self, read: Result<Box<Loaded>, String>) -> Result<(), SendError<Order>> {
+        let reader = self.reader;
+        self.orders.send(Order::Exceptions { reader, read }).await
+    }
+}
+
 /// Reads the exceptions again whenever something changed, until told to stop.
 ///
-/// `known` is what was read before, `None` when nothing was; `reader` is the number of this task.
+/// `known` is what was read before, `None` when nothing was.
 pub async fn run(
     config: Slurm,
-    reader: u64,
     known: Option<Digest>,
     refresh: Arc<Notify>,
-    orders: mpsc::Sender<Order>,
+    outlet: Outlet,
     mut stop: watch::Receiver<bool>,
 ) {
     tokio::select! {
         biased;
-        // An error means that nobody is left who could tell us to stop.
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = follow(config, reader, known, refresh, orders) => {}
+        () = super::told(&mut stop) => {}
+        // The pipeline is gone, so the server stops.
+        Err(_) = follow(config, known, refresh, outlet) => {}
     }
 }
 
 async fn follow(
     config: Slurm,
-    reader: u64,
     mut known: Option<Digest>,
     refresh: Arc<Notify>,
-    orders: mpsc::Sender<Order>,
-) {
+    outlet: Outlet,
+) -> Result<(), SendError<Order>> {
     let changed = Arc::new(Notify::new());
     let mut watching = JoinSet::new();
     for origin in &config.files {
@@ -133,29 +152,29 @@ async fn follow(
     let mut web = WebFiles::new(&config);
     let mut failing = false;
     loop {
-        let fetched = web.fetch(&config).await;
-        let result = match fetched {
-            Err(failure) => Err(failure),
-            Ok(()) => read_apart(config.clone(), web.texts()).await,
+        web.fetch(&config).await;
+        let result = match web.texts() {
+            None => Err(None),
+            Some(texts) => {
+                let read = read_apart(config.clone(), texts).await;
+                read.map_err(Some)
+            }
         };
-        let read = match result {
-            Ok(loaded) if known == Some(loaded.digest) && !failing => None,
+        let failure = match result {
             Ok(loaded) => {
-                (known, failing) = (Some(loaded.digest), false);
-                Some(Ok(Box::new(loaded)))
+                // What a URL had last is good, and holds nothing else up while it is away.
+                let news = known != Some(loaded.digest);
+                known = Some(loaded.digest);
+                if news || (failing && web.failure.is_none()) {
+                    outlet.say(Ok(Box::new(loaded))).await?;
+                }
+                web.failure.clone()
             }
-            Err(failure) => {
-                failing = true;
-                Some(Err(failure))
-            }
+            Err(fault) => fault.or_else(|| web.failure.clone()),
         };
-        if let Some(read) = read
-            && orders
-                .send(Order::Exceptions { reader, read })
-                .await
-                .is_err()
-        {
-            return;
+        failing = failure.is_some();
+        if let Some(failure) = failure {
+            outlet.say(Err(failure)).await?;
         }
         tokio::select! {
             () = changed.notified() => {}
@@ -189,6 +208,8 @@ struct WebFiles {
     files: Vec<WebFile>,
     refresh: Duration,
     due: Instant,
+    /// Why the last attempt failed, if it did.
+    failure: Option<String>,
 }
 
 struct WebFile {
@@ -211,6 +232,7 @@ impl WebFiles {
             files: files.collect(),
             refresh: config.refresh,
             due: Instant::now(),
+            failure: None,
         }
     }
 
@@ -218,21 +240,15 @@ impl WebFiles {
         !self.files.is_empty()
     }
 
-    fn texts(&self) -> Vec<Text> {
-        self.files
-            .iter()
-            .filter_map(|file| file.text.clone())
-            .collect()
+    /// What all of them had last; `None` while one has never been had.
+    fn texts(&self) -> Option<Vec<Text>> {
+        self.files.iter().map(|file| file.text.clone()).collect()
     }
 
     /// Asks for every URL when it is time.
-    async fn fetch(&mut self, config: &Slurm) -> Result<(), String> {
+    async fn fetch(&mut self, config: &Slurm) {
         if self.files.is_empty() || Instant::now() < self.due {
-            let missing = self.files.iter().find(|file| file.text.is_none());
-            return match missing {
-                None => Ok(()),
-                Some(file) => Err(format!("{}: not fetched yet", file.url)),
-            };
+            return;
         }
         let mut failures = Vec::new();
         for file in &mut self.files {
@@ -253,11 +269,7 @@ impl WebFiles {
             RETRY.min(config.refresh)
         };
         self.due = Instant::now() + wait;
-        if failures.is_empty() {
-            Ok(())
-        } else {
-            Err(failures.join("\n"))
-        }
+        self.failure = (!failures.is_empty()).then(|| failures.join("\n"));
     }
 }
 

@@ -71,7 +71,11 @@ fn ready(view: &View, around: &Around) -> Ready {
 
 fn missing(view: &View) -> String {
     if view.withheld {
-        return "kept from routers, because the sources are stale".to_owned();
+        let reason = match view.stale {
+            true => "kept from routers, because the sources are stale",
+            false => "kept from routers, because the guard holds what came after stale data",
+        };
+        return reason.to_owned();
     }
     if !view.slurm_ready {
         return match &view.slurm_failure {

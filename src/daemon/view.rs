@@ -113,20 +113,16 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// What is held now. The moments of a candidate that was held before stay as they were told.
+    /// What is held now. What was held before keeps the moment since when.
     pub fn of(held: &Held, before: Option<Self>, examples: Vec<String>, now: UnixTime) -> Self {
-        if let Some(before) = before.filter(|before| before.held.since == held.since) {
-            return Self {
-                held: held.clone(),
-                examples,
-                ..before
-            };
-        }
+        let before = before.filter(|before| before.held.since == held.since);
+        let since = before.map_or(now, |before| before.since);
+        // A reload may have given it another time.
         let hold = held.until.saturating_duration_since(held.since);
         Self {
             held: held.clone(),
-            since: now,
-            until: now.plus(hold.as_secs()),
+            since,
+            until: since.plus(hold.as_secs()),
             examples,
         }
     }

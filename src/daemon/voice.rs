@@ -1,9 +1,9 @@
-//! A limit on what peers can make us say.
+//! A limit on what peers and sources can make us say.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lets a few lines through at once and one a second in the long run, so that no peer fills a log.
+/// Lets a few lines through at once and one a second in the long run, so that nobody outside fills a log.
 #[derive(Debug)]
 pub struct Voice {
     /// When the allowance would be whole again.

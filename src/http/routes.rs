@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::access::{Access, Asker, Denied};
 use super::backend::{Backend, Command, Refusal, Request};
@@ -365,7 +365,6 @@ async fn read(shared: &Shared, body: Body) -> Result<Bytes, Fault> {
 async fn command(shared: &Shared, asker: &Asker, command: Command) -> Result<Json<Value>, Fault> {
     let (answer, outcome) = oneshot::channel();
     let by = asker.to_string().into_boxed_str();
-    info!(command = command.name(), by = &*by, "command");
     let request = Request {
         command,
         by,
@@ -383,6 +382,7 @@ async fn command(shared: &Shared, asker: &Asker, command: Command) -> Result<Jso
     }
     let mut stop = shared.stop.clone();
     tokio::select! {
+        biased;
         outcome = timeout(shared.limits.command, outcome) => match outcome {
             Ok(Ok(outcome)) => Ok(Json(outcome?)),
             Ok(Err(_)) => Err(unavailable("the command was given up")),

@@ -19,7 +19,16 @@ pub struct Contribution<'a> {
     pub rows: &'a Rows,
 }
 
-impl Contribution<'_> {
+impl<'a> Contribution<'a> {
+    /// Those of several sources, each with its place.
+    pub fn each(rows: &'a [(usize, Rows)]) -> Vec<Self> {
+        let each = |(place, rows): &'a (usize, Rows)| Self {
+            place: *place,
+            rows,
+        };
+        rows.iter().map(each).collect()
+    }
+
     /// The bit of this source in the masks.
     fn mark(&self) -> u16 {
         1 << self.place.min(14)

@@ -253,6 +253,12 @@ impl Cache {
         std::mem::replace(&mut self.folder, temp_dir())
     }
 
+    /// How many descriptors the process has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(path).unwrap().count()
+    }
+
     /// The memory that the process holds, in octets.
     pub(crate) fn resident(&self) -> usize {
         let path = format!("/proc/{}/status", self.child.id());

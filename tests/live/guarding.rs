@@ -62,7 +62,9 @@ fn an_update_that_drops_much_is_held_until_it_is_approved() {
         metrics.contains("rutter_guard_held{kind=\"update\"} 1"),
         "{metrics}"
     );
-    assert!(metrics.contains("rutter_guard_held_lost_payloads{group=\"trust anchor test\"} 200"));
+    assert!(metrics.contains(
+        "rutter_guard_held_lost_payloads{kind=\"update\",group=\"trust anchor test\"} 200"
+    ));
 
     // Routers hear nothing of it, and the server is as ready as it was.
     assert!(status.ready.ready && router.is_quiet(Duration::from_millis(1_300)));

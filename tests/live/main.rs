@@ -14,6 +14,8 @@ mod certificates;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod doubts;
+#[cfg(test)]
 mod exceptions;
 #[cfg(test)]
 mod explain;

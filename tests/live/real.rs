@@ -183,6 +183,7 @@ fn work(rows: &Rows, previous: Option<Arc<Snapshot>>, now: UnixTime) -> Work {
         in_force: Some(Exceptions::default()),
         pending: None,
         approved: None,
+        lapsed: false,
         guard: Guard::default(),
         updates: Standing::Clear,
         changes: Standing::Clear,

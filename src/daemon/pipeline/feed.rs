@@ -1,6 +1,7 @@
 //! What the pipeline knows of one source.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
@@ -10,8 +11,17 @@ use super::freshness::Age;
 use super::order::Heard;
 use crate::config::Source;
 use crate::daemon::source::{Content, List, SourceError, Update};
+use crate::daemon::voice::Voice;
 use crate::payload::merge::{Contribution, merge};
 use crate::payload::{Rows, UnixTime};
+
+/// What sources have, each with its place.
+pub fn rows_of(feeds: &[Feed]) -> Vec<(usize, Rows)> {
+    let places = feeds.iter().enumerate();
+    places
+        .filter_map(|(place, feed)| Some((place, feed.rows.clone()?)))
+        .collect()
+}
 
 /// One source: what it delivered, how old that is, and how its last attempt went.
 #[derive(Clone, Debug)]
@@ -49,6 +59,8 @@ pub struct Feed {
     lapsed: bool,
     announced: bool,
     told_stale: bool,
+    /// What it may make us say: a cache can change what it has many times a second.
+    voice: Arc<Voice>,
 }
 
 /// What a list says of itself.
@@ -109,6 +121,7 @@ impl Feed {
             lapsed: false,
             announced: false,
             told_stale: false,
+            voice: Arc::default(),
         }
     }
 
@@ -152,7 +165,7 @@ impl Feed {
                         Taken::Rows
                     }
                     Content::Unchanged { arrived } => {
-                        if failure.is_some() {
+                        if failure.is_some() && self.voice.may_speak() {
                             info!(source = %self.source.name, "source is back, unchanged");
                         }
                         self.confirm(arrived);
@@ -169,16 +182,18 @@ impl Feed {
 
     fn load(&mut self, list: List) {
         let source = &self.source.name;
-        info!(
-            %source,
-            dialect = %list.dialect,
-            rows = list.listed,
-            skipped = list.skipped,
-            took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
-            "source loaded"
-        );
-        if let Some(first) = &list.first_skipped {
-            warn!(%source, skipped = list.skipped, %first, "rows skipped");
+        if self.voice.may_speak() {
+            info!(
+                %source,
+                dialect = %list.dialect,
+                rows = list.listed,
+                skipped = list.skipped,
+                took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+                "source loaded"
+            );
+            if let Some(first) = &list.first_skipped {
+                warn!(%source, skipped = list.skipped, %first, "rows skipped");
+            }
         }
         self.rows = Some(list.rows);
         self.gone = None;
@@ -216,7 +231,7 @@ impl Feed {
             Some(before) => (before.since, before.times, before.kind == error.kind()),
             None => (now, 0, false),
         };
-        if said {
+        if said || !self.voice.may_speak() {
             debug!(source = %name, error = logged, "source still fails, last good data stays");
         } else {
             warn!(source = %name, error = logged, "source fails, last good data stays");
@@ -293,5 +308,29 @@ impl Feed {
             age.stale_at(),
         ];
         moments.into_iter().flatten().min().filter(|_| fresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origin;
+    use crate::daemon::source::Occasion;
+
+    #[test]
+    fn a_source_that_flaps_is_taken_as_often_but_told_of_less() {
+        let mut feed = Feed::new(0, Source::new("a", Origin::Demo));
+        for _ in 0..100 {
+            let update = Update {
+                place: 0,
+                occasion: Occasion::Event,
+                result: Err(SourceError::Reader),
+                took: Duration::ZERO,
+            };
+            feed.take(update, UnixTime::new(1));
+            feed.failure = None;
+        }
+        assert_eq!(feed.failures, 100);
+        assert!(!feed.voice.may_speak());
     }
 }

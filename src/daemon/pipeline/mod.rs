@@ -29,15 +29,16 @@ use self::feed::{Feed, Taken};
 use self::guard::{Digest, Standing};
 use self::order::{Approval, Approved, Order, Rules};
 use self::sources::Sources;
-use self::step::{Pending, Selection, Serving, Turn, Work, step};
+use self::step::{Pending, Selection, Serving, Turn, Work, prepare, step};
 use super::slurm::Loaded;
 use super::source::{Occasion, Update};
 use super::store::Store;
 use super::view::{Counts, Hold, View};
-use crate::payload::merge::{Agreement, Contribution, agreement};
+use super::voice::Voice;
+use crate::payload::merge::Agreement;
 use crate::payload::{Rows, UnixTime};
-use crate::rtr::snapshot::{Answer, HistoryLimits, Since, Trigger};
-use crate::rtr::{HistoryName, Snapshot};
+use crate::rtr::HistoryName;
+use crate::rtr::snapshot::{HistoryLimits, Trigger};
 use crate::slurm::{Effect, Exceptions};
 
 /// The least time between two serials that expiry alone sets off. With expiries spread to the
@@ -67,8 +68,8 @@ pub struct Pipeline {
     candidate: Option<Rows>,
     exceptions: Option<Loaded>,
     pending: Option<Loaded>,
-    /// The number of the task that reads exceptions.
-    reader: u64,
+    /// The task that reads exceptions.
+    reader: usize,
     slurm_failure: Option<String>,
     slurm_read: Option<UnixTime>,
     effect: Option<Effect>,
@@ -81,6 +82,10 @@ pub struct Pipeline {
     expired_at: Option<Instant>,
     counts: Counts,
     asked: Asked,
+    /// Whether the rule for stale data was in force after the last turn.
+    lapsed: bool,
+    /// What sources may make us say.
+    voice: Voice,
 }
 
 /// What is shown of the candidates that are held.
@@ -93,8 +98,12 @@ struct Holds {
 }
 
 impl Pipeline {
+    /// The task that reads exceptions after a start.
+    pub(super) const FIRST_READER: usize = 1;
+
     /// A pipeline that waits for its first order or update.
     pub fn new(store: Arc<Store>, rules: Rules, feeds: Vec<Feed>, slurm: Option<Loaded>) -> Self {
+        let read = rules.slurm_configured && slurm.is_some();
         let mut pipeline = Self {
             sources: Sources::new(feeds),
             rules,
@@ -106,9 +115,9 @@ impl Pipeline {
             candidate: None,
             exceptions: slurm,
             pending: None,
-            reader: 0,
             slurm_failure: None,
-            slurm_read: rules.slurm_configured.then(unix_now),
+            slurm_read: read.then(unix_now),
+            reader: Self::FIRST_READER,
             effect: None,
             updates: Standing::Clear,
             changes: Standing::Clear,
@@ -119,6 +128,8 @@ impl Pipeline {
             expired_at: None,
             counts: Counts::default(),
             asked: Asked::default(),
+            lapsed: false,
+            voice: Voice::default(),
         };
         pipeline.show();
         pipeline
@@ -236,16 +247,17 @@ impl Pipeline {
                     reader,
                     done,
                 } = *configure;
-                self.reader = reader;
                 self.configure(rules, feeds);
                 if let Some(loaded) = slurm {
                     self.except(loaded);
                 }
+                self.reader = reader;
                 self.turn(Trigger::Source, None).await;
                 self.show();
                 // Nobody waits any more: the configuration holds all the same.
                 let _ = done.send(());
             }
+            // Of files that are configured no more.
             Order::Exceptions { reader, .. } if reader != self.reader => {}
             Order::Exceptions { read, .. } => self.read(read).await,
             Order::Approve(Approval { digest, answer }) => {
@@ -341,7 +353,8 @@ impl Pipeline {
         match done.await {
             Ok(turn) => {
                 let new = self.settle(turn, trigger, now, instant.elapsed());
-                self.compare().await;
+                // For the status; routers do not wait for it.
+                self.agreement = self.sources.compare().await;
                 new
             }
             Err(error) => {
@@ -377,6 +390,7 @@ impl Pipeline {
                 digest: loaded.digest,
             }),
             approved,
+            lapsed: self.lapsed,
             guard: self.rules.guard,
             updates: self.updates.clone(),
             changes: self.changes.clone(),
@@ -402,6 +416,7 @@ impl Pipeline {
         self.candidate = turn.candidate;
         self.effect = turn.effect.or_else(|| self.effect.take());
         self.next_expiry = turn.next_expiry;
+        self.lapsed = turn.lapsed;
         if turn
             .change_verdict
             .as_ref()
@@ -426,7 +441,7 @@ impl Pipeline {
             Serving::New(snapshot) => {
                 let snapshot = Arc::new(*snapshot);
                 let before = self.store.latest();
-                report::published(&snapshot, before.as_deref(), trigger, took);
+                report::published(&snapshot, before.as_deref(), trigger, took, &self.voice);
                 self.counts.serials += u64::from(snapshot.revision() == 0);
                 self.published = Some((now, trigger));
                 self.store.publish(snapshot);
@@ -460,10 +475,12 @@ impl Pipeline {
                 (digest, at.unwrap_or(now))
             })
             .collect();
-        self.counts.holds +=
-            report::guard("update", &self.updates, &turn.updates, &turn.update_verdict);
+        let mut guard = |what: &str, before: &Standing, after: &Standing, verdict| {
+            self.counts.holds += report::guard(what, before, after, verdict, &self.voice);
+        };
+        guard("update", &self.updates, &turn.updates, &turn.update_verdict);
         if let Some(verdict) = &turn.change_verdict {
-            self.counts.holds += report::guard("slurm", &self.changes, &turn.changes, verdict);
+            guard("slurm", &self.changes, &turn.changes, verdict);
             if *verdict == guard::Verdict::Harmless {
                 report::large_change(&turn.change_excess);
             }
@@ -474,35 +491,6 @@ impl Pipeline {
             .flatten()
             .filter(|v| **v == guard::Verdict::Approved);
         self.counts.approvals += u64::try_from(approved.count()).unwrap_or(0);
-    }
-
-    /// Counts how far the sources agree, for the status. Routers do not wait for it.
-    async fn compare(&mut self) {
-        let rows: Vec<(usize, Rows)> = self
-            .sources
-            .feeds()
-            .iter()
-            .enumerate()
-            .filter_map(|(place, feed)| Some((place, feed.rows.clone()?)))
-            .collect();
-        self.agreement = None;
-        if self.sources.feeds().len() < 2 {
-            return;
-        }
-        let counted = tokio::task::spawn_blocking(move || {
-            let contributions: Vec<Contribution<'_>> = rows
-                .iter()
-                .map(|(place, rows)| Contribution {
-                    place: *place,
-                    rows,
-                })
-                .collect();
-            agreement(&contributions)
-        });
-        match counted.await {
-            Ok(agreement) => self.agreement = Some(Arc::new(agreement)),
-            Err(error) => error!(%error, "the sources could not be compared"),
-        }
     }
 
     /// When something is to be taken out because it expired.
@@ -563,19 +551,6 @@ enum Cause {
     Hold,
     /// The calendar may have moved by itself.
     Clock,
-}
-
-/// Makes the increment that every router is about to ask for, in the versions they speak, so that
-/// the first of them does not wait for it.
-fn prepare(new: &Snapshot, old: &Snapshot) {
-    if let Some(Since::Step(place)) = new.since(old.serial()) {
-        for version in old.versions_in_use() {
-            new.image(Answer {
-                version,
-                since: Some(place),
-            });
-        }
-    }
 }
 
 /// The moment that a moment of the calendar is; a past one is now.

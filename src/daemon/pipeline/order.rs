@@ -14,11 +14,11 @@ use crate::rtr::Serial;
 pub enum Order {
     /// Other sources, rules and exceptions, all in one turn.
     Configure(Box<Configure>),
-    /// The exceptions changed, or could not be read: then with the reason.
+    /// The exceptions changed, or could not be read.
     Exceptions {
-        /// The reader's number. What another one than that of the configuration says is ignored.
-        reader: u64,
-        /// What was read.
+        /// The task that reads them. What one says that was told to stop counts no more.
+        reader: usize,
+        /// What they are, or why that is not known.
         read: Result<Box<Loaded>, String>,
     },
     /// Let a candidate pass.
@@ -36,8 +36,8 @@ pub struct Configure {
     pub feeds: Vec<(usize, Source)>,
     /// The exceptions, which were read before; `None` when they are as they were.
     pub slurm: Option<Loaded>,
-    /// The number of the task that reads them again.
-    pub reader: u64,
+    /// The task that reads them from now on.
+    pub reader: usize,
     /// Told when it holds.
     pub done: oneshot::Sender<()>,
 }

@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::feed::Feed;
 use super::guard::{Standing, Verdict};
 use crate::config::Stale;
+use crate::daemon::voice::Voice;
 use crate::payload::census::{self, Change};
 use crate::payload::{Kind, Rows};
 use crate::rtr::Snapshot;
@@ -62,7 +63,13 @@ pub(super) fn slurm_failed(failure: &str, before: Option<&String>) {
 }
 
 /// A guard changed its mind. Gives 1 when it holds another candidate than before.
-pub(super) fn guard(what: &str, before: &Standing, after: &Standing, verdict: &Verdict) -> u64 {
+pub(super) fn guard(
+    what: &str,
+    before: &Standing,
+    after: &Standing,
+    verdict: &Verdict,
+    voice: &Voice,
+) -> u64 {
     match (verdict, after) {
         (Verdict::Approved, _) => info!(what, "held candidate approved"),
         (Verdict::TimedOut, _) => warn!(what, "held candidate accepted after its time"),
@@ -74,8 +81,11 @@ pub(super) fn guard(what: &str, before: &Standing, after: &Standing, verdict: &V
                 return 0;
             }
             let digest = held.digest;
-            let changes = lines(&held.excess);
-            error!(what, %digest, %changes, "held by the guard, the last good set stays");
+            // The first of a hold is always told of; others take its place as often as they like.
+            if before.held().is_none() || voice.may_speak() {
+                let changes = lines(&held.excess);
+                error!(what, %digest, %changes, "held by the guard, the last good set stays");
+            }
             return 1;
         }
         (_, Standing::Refused(digest)) if before != after => {
@@ -103,7 +113,12 @@ pub(super) fn published(
     before: Option<&Snapshot>,
     trigger: Trigger,
     took: Duration,
+    voice: &Voice,
 ) {
+    if !voice.may_speak() {
+        debug!(serial = %snapshot.serial(), "published");
+        return;
+    }
     left_out(snapshot, before);
     let set = snapshot.payload();
     let last = snapshot

@@ -1,6 +1,10 @@
 //! The sources together, and which of them count.
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use tokio::task::spawn_blocking;
+use tracing::error;
 
 use super::failover;
 use super::feed::Feed;
@@ -9,6 +13,7 @@ use super::report;
 use super::step::Selection;
 use crate::config::{Merge, MergeMode, Source, Stale};
 use crate::payload::UnixTime;
+use crate::payload::merge::{Agreement, Contribution, agreement};
 
 /// The sources, in the order of preference.
 #[derive(Debug)]
@@ -137,6 +142,22 @@ impl Sources {
                 let feeds = any.iter().filter_map(|place| self.feeds.get(*place));
                 self.counted = feeds.map(|feed| feed.id).collect();
                 (merge_by(rules.merge.mode, &any), heard)
+            }
+        }
+    }
+
+    /// How far they agree, when there are several. Works on a thread for that.
+    pub(super) async fn compare(&self) -> Option<Arc<Agreement>> {
+        if self.feeds.len() < 2 {
+            return None;
+        }
+        let rows = super::feed::rows_of(&self.feeds);
+        let counted = spawn_blocking(move || agreement(&Contribution::each(&rows)));
+        match counted.await {
+            Ok(agreement) => Some(Arc::new(agreement)),
+            Err(error) => {
+                error!(%error, "the sources could not be compared");
+                None
             }
         }
     }

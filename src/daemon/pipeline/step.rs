@@ -9,7 +9,7 @@ use crate::config::{Guard, Stale};
 use crate::payload::census::{Change, census};
 use crate::payload::merge::{Contribution, merge};
 use crate::payload::{Attribute, DataSet, Rows, UnixTime};
-use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
+use crate::rtr::snapshot::{Answer, HistoryLimits, Since, Step, Trigger};
 use crate::rtr::{HistoryName, Snapshot};
 use crate::slurm::{Effect, Exceptions};
 
@@ -51,6 +51,8 @@ pub struct Work {
     pub pending: Option<Pending>,
     /// The candidate that the operator approves in this turn.
     pub approved: Option<Digest>,
+    /// Whether the rule for stale data was in force before.
+    pub lapsed: bool,
     /// The rules.
     pub guard: Guard,
     /// Where the guard of updates stands.
@@ -111,6 +113,9 @@ pub struct Turn {
     pub change_excess: Vec<Change>,
     /// When the next payload expires.
     pub next_expiry: Option<UnixTime>,
+    /// Whether the rule for stale data is in force: no source, or too few, can be relied on, or
+    /// what came since then is not let through.
+    pub lapsed: bool,
     /// What is to be served.
     pub serving: Serving,
 }
@@ -138,13 +143,15 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         candidate: None,
         in_force: work.in_force.clone(),
         effect: None,
-        changes: match work.pending {
-            Some(_) => work.changes.clone(),
-            None => Standing::Clear,
+        // While nothing is served, nothing is held that could time out.
+        changes: match (&work.pending, &work.changes) {
+            (Some(_), Standing::Refused(digest)) => Standing::Refused(*digest),
+            _ => Standing::Clear,
         },
         change_verdict: None,
         change_excess: Vec::new(),
         next_expiry: None,
+        lapsed: !fresh,
         serving: Serving::NothingYet,
         // Without a candidate there is nothing that could be held or refused.
         updates: Standing::Clear,
@@ -157,16 +164,25 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         if verdict.passes() {
             turn.baseline = Some(candidate);
         } else {
+            // What was stale does not come back because the guard stops what is not.
+            turn.lapsed = work.lapsed;
             turn.candidate = Some(candidate);
         }
         (turn.updates, turn.update_verdict) = (updates, verdict);
     }
+    let published = work
+        .previous
+        .as_deref()
+        .map(|previous| previous.data().rows());
     let rows = turn.kept.iter().flatten().chain(&turn.baseline);
+    let rows = rows.chain(published.filter(|_| turn.in_force.is_none()));
     turn.next_expiry = rows.filter_map(Rows::next_expiry).min();
     match (&turn.baseline, work.guard.stale) {
         (None, _) => {}
-        (Some(_), Stale::NoData) if !fresh => turn.serving = Serving::Withheld,
-        (Some(_), Stale::Withdraw) if !fresh => turn.serve(work, &Rows::default(), fresh_name),
+        (Some(_), Stale::NoData) if turn.lapsed => turn.serving = Serving::Withheld,
+        (Some(_), Stale::Withdraw) if turn.lapsed => {
+            turn.serve(work, &Rows::default(), fresh_name);
+        }
         (Some(accepted), _) => {
             let accepted = accepted.clone();
             turn.serve(work, &accepted, fresh_name);
@@ -175,29 +191,26 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
     turn
 }
 
+/// Makes the increment that every router is about to ask for, in the versions they speak, so that
+/// the first of them does not wait for it.
+pub fn prepare(new: &Snapshot, old: &Snapshot) {
+    if let Some(Since::Step(place)) = new.since(old.serial()) {
+        for version in old.versions_in_use() {
+            new.image(Answer {
+                version,
+                since: Some(place),
+            });
+        }
+    }
+}
+
 impl Turn {
     /// From what is accepted to what is served: the local exceptions between the two.
     fn serve(&mut self, work: &Work, accepted: &Rows, fresh_name: impl FnOnce() -> HistoryName) {
-        let coming = self.pending.take();
-        let output = match (coming, &self.in_force) {
-            (None, None) => return,
-            (None, Some(in_force)) => in_force.apply(accepted, Attribute::LOCAL),
-            (Some(coming), _) => {
-                let output = coming.exceptions.apply(accepted, Attribute::LOCAL);
-                if self.may_change(work, &coming, &output.rows) {
-                    self.in_force = Some(coming.exceptions);
-                    output
-                } else {
-                    self.pending = Some(coming);
-                    let Some(in_force) = &self.in_force else {
-                        return;
-                    };
-                    in_force.apply(accepted, Attribute::LOCAL)
-                }
-            }
+        let Some(rows) = self.excepted(work, accepted) else {
+            return;
         };
-        self.effect = Some(output.effect);
-        let data = DataSet::new(&output.rows);
+        let data = DataSet::new(&rows);
         let trigger = self.trigger(work.trigger);
         self.serving = match work.previous.as_deref() {
             None => Serving::New(Box::new(Snapshot::first(fresh_name(), data))),
@@ -208,18 +221,47 @@ impl Turn {
         };
     }
 
-    /// Whether new exceptions may come into force. Those of a start may: nothing was served
-    /// without them.
-    fn may_change(&mut self, work: &Work, coming: &Pending, output: &Rows) -> bool {
-        let served = work
-            .previous
-            .as_deref()
-            .map(|previous| previous.data().rows().split_expired(work.now).0);
-        let changes = served
-            .map(|served| census(&served, output))
-            .unwrap_or_default();
-        self.change_excess = guard::excess(&work.guard, changes);
-        let excess = match work.guard.slurm && work.in_force.is_some() {
+    /// What is left by the exceptions that may come into force, or by those in force. While none
+    /// are known, that is what was published before, and nothing that is not in it.
+    fn excepted(&mut self, work: &Work, accepted: &Rows) -> Option<Rows> {
+        let known = self.in_force.as_ref();
+        let known = known.map(|in_force| in_force.apply(accepted, Attribute::LOCAL));
+        let published = || {
+            let rows = work.previous.as_deref()?.data().rows();
+            match accepted.is_empty() {
+                true => Some(Rows::default()),
+                false => Some(rows.split_expired(work.now).0),
+            }
+        };
+        let before = known.as_ref().map(|known| known.rows.clone());
+        let before = before.or_else(published);
+        if let Some(coming) = self.pending.take() {
+            let output = coming.exceptions.apply(accepted, Attribute::LOCAL);
+            // Those of a start may come into force: nothing was served without them.
+            let served = before.as_ref().filter(|_| work.previous.is_some());
+            if self.may_change(work, &coming, served, &output.rows) {
+                self.in_force = Some(coming.exceptions);
+                self.effect = Some(output.effect);
+                return Some(output.rows);
+            }
+            self.pending = Some(coming);
+        }
+        self.effect = known.map(|known| known.effect);
+        before
+    }
+
+    /// Whether new exceptions may come into force. What counts is what they alone change, not
+    /// what came with them from the sources.
+    fn may_change(
+        &mut self,
+        work: &Work,
+        coming: &Pending,
+        before: Option<&Rows>,
+        output: &Rows,
+    ) -> bool {
+        let changes = before.map(|before| census(before, output));
+        self.change_excess = guard::excess(&work.guard, changes.unwrap_or_default());
+        let excess = match work.guard.slurm {
             true => self.change_excess.clone(),
             false => Vec::new(),
         };

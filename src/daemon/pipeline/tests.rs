@@ -58,6 +58,7 @@ impl Line {
             in_force: Some(Exceptions::default()),
             pending: None,
             approved: None,
+            lapsed: false,
             guard: Guard::default(),
             updates: Standing::Clear,
             changes: Standing::Clear,
@@ -78,6 +79,7 @@ impl Line {
         self.work.pending.clone_from(&turn.pending);
         self.work.updates.clone_from(&turn.updates);
         self.work.changes.clone_from(&turn.changes);
+        self.work.lapsed = turn.lapsed;
         match std::mem::replace(&mut turn.serving, Serving::Same) {
             Serving::New(snapshot) => {
                 self.work.previous = Some(Arc::new(*snapshot));
@@ -112,6 +114,11 @@ impl Line {
 
     fn serial(&self) -> Serial {
         self.work.previous.as_ref().unwrap().serial()
+    }
+
+    fn last_entry(&self) -> &Entry {
+        let previous = self.work.previous.as_ref().unwrap();
+        previous.entries().next_back().unwrap()
     }
 
     fn later(&mut self, seconds: u64) {
@@ -161,7 +168,7 @@ fn an_approved_candidate_passes_and_is_the_next_baseline() {
     line.work.approved = Some(digest);
     assert_eq!(line.turn().update_verdict, Verdict::Approved);
     line.work.approved = None;
-    let entry = line.last();
+    let entry = line.last_entry();
     assert_eq!(
         (entry.trigger(), line.served.clone()),
         (Trigger::Approval, numbers(0..50))
@@ -221,6 +228,32 @@ fn stale_data_can_be_withdrawn_as_a_serial() {
     line.work.selection = all(1, 1);
     line.work.sources[0] = Some(rows(0..20, None));
     assert_eq!(line.turn().update_verdict, Verdict::Stopped);
+    assert_eq!(line.served, numbers(0..0), "what was stale stays away");
+    line.work.sources[0] = Some(rows(0..95, None));
+    line.turn();
+    assert_eq!(line.served, numbers(0..95));
+}
+
+#[test]
+fn what_was_withheld_stays_so_while_the_guard_stops_what_is_fresh() {
+    let mut line = Line::new(&[Some(rows(0..100, None))]);
+    line.work.guard.stale = Stale::NoData;
+    line.turn();
+    line.work.selection = Selection::Nothing;
+    line.turn();
+    line.work.selection = all(1, 1);
+    line.work.sources[0] = Some(rows(0..20, None));
+    let turn = line.turn();
+    assert_eq!(turn.update_verdict, Verdict::Stopped);
+    assert!(matches!(turn.serving, Serving::Withheld));
+    line.work.approved = Some(turn.updates.held().unwrap().digest);
+    line.turn();
+    assert_eq!(line.served, numbers(0..20));
+    // Held while nothing was stale, it leaves the last good set served.
+    line.work.approved = None;
+    line.work.sources[0] = Some(rows(0..5, None));
+    assert_eq!(line.turn().update_verdict, Verdict::Stopped);
+    assert_eq!(line.served, numbers(0..20));
 }
 
 #[test]
@@ -235,7 +268,7 @@ fn stale_data_can_be_withheld_and_come_back_as_an_increment() {
     line.work.selection = all(1, 1);
     line.work.sources[0] = Some(rows(0..99, None));
     line.turn();
-    let entry = line.last();
+    let entry = line.last_entry();
     assert_eq!(
         (entry.delta().announced(), entry.delta().withdrawn()),
         (0, 1)
@@ -314,6 +347,61 @@ fn nothing_is_served_before_the_exceptions_are_known() {
     line.work.pending = Some(exceptions("10.0.0.0/24"));
     line.turn();
     assert_eq!(line.served, numbers(1..10));
+}
+
+#[test]
+fn nothing_new_is_served_while_exceptions_are_awaited() {
+    let mut line = Line::new(&[Some(rows(0..100, Some(NOW + 60)))]);
+    line.turn();
+    // A reload has brought exceptions that are still to be fetched.
+    line.work.in_force = None;
+    line.work.sources[0] = Some(rows(0..105, Some(NOW + 600)));
+    let turn = line.turn();
+    assert_eq!(line.served, numbers(0..100));
+    assert_eq!(turn.next_expiry, Some(UnixTime::new(NOW + 60)));
+    // What was published still expires.
+    line.later(61);
+    line.turn();
+    assert_eq!(line.served, numbers(0..0));
+    line.work.pending = Some(exceptions("10.0.0.0/24"));
+    line.turn();
+    assert_eq!(line.served, numbers(1..105));
+}
+
+#[test]
+fn held_exceptions_do_not_time_out_while_nothing_is_served() {
+    let mut line = Line::new(&[Some(rows(0..300, None))]);
+    (line.work.guard.slurm, line.work.guard.stale) = (true, Stale::NoData);
+    line.turn();
+    line.work.pending = Some(exceptions("10.0.0.0/16"));
+    let until = line.turn().changes.held().unwrap().until;
+    line.work.selection = Selection::Nothing;
+    line.later(3_601);
+    assert!(until <= line.work.instant);
+    // A moment that is over would wake the pipeline without end.
+    let turn = line.turn();
+    assert!(matches!(turn.serving, Serving::Withheld));
+    assert!(turn.changes.held().is_none() && turn.pending.is_some());
+    // With data they are judged again.
+    line.work.selection = all(1, 1);
+    assert!(line.turn().changes.held().unwrap().until > line.work.instant);
+    assert_eq!(line.served, numbers(0..300));
+}
+
+#[test]
+fn exceptions_are_judged_by_what_they_change_alone() {
+    let mut line = Line::new(&[Some(rows(0..300, None))]);
+    line.work.guard.slurm = true;
+    line.turn();
+    // An approved update that takes away a third, and exceptions that take away one more.
+    line.work.sources[0] = Some(rows(0..200, None));
+    let digest = line.turn().updates.held().unwrap().digest;
+    line.work.approved = Some(digest);
+    line.work.pending = Some(exceptions("10.0.0.0/24"));
+    let turn = line.turn();
+    assert_eq!(turn.update_verdict, Verdict::Approved);
+    assert_eq!(turn.change_verdict, Some(Verdict::Harmless));
+    assert_eq!(line.served, numbers(1..200));
 }
 
 #[test]
@@ -486,4 +574,53 @@ fn a_source_with_another_task_keeps_its_data_and_is_not_waited_for() {
     assert_eq!(gone, [(0, "a".into()), (1, "b".into())]);
     let known = sources.feeds().iter().map(|feed| feed.rows.is_some());
     assert_eq!(known.collect::<Vec<_>>(), [true, false]);
+}
+
+fn loaded(filter: &str) -> Loaded {
+    let Pending { exceptions, digest } = exceptions(filter);
+    Loaded {
+        exceptions,
+        digest,
+        files: Vec::new(),
+    }
+}
+
+/// A reload to these exceptions, `None` when they are as they were.
+fn reload(slurm: Option<Loaded>, reader: usize) -> Order {
+    Order::Configure(Box::new(order::Configure {
+        rules: Rules {
+            slurm_configured: true,
+            ..rules()
+        },
+        feeds: vec![(0, Source::new("a", crate::config::Origin::Demo))],
+        slurm,
+        reader,
+        done: tokio::sync::oneshot::channel().0,
+    }))
+}
+
+#[tokio::test]
+async fn exceptions_of_another_configuration_do_not_come_into_force() {
+    let mut pipeline = pipeline();
+    let (old, new) = (loaded("10.0.0.0/24"), loaded("10.0.1.0/24"));
+    let of_reader = |reader, loaded: &Loaded| Order::Exceptions {
+        reader,
+        read: Ok(Box::new(loaded.clone())),
+    };
+    pipeline.sources.feeds_mut().next().unwrap().rows = Some(rows(0..10, None));
+    pipeline.sources.feeds_mut().next().unwrap().age = feed(0, "a", NOW, 1).age.map(|age| Age {
+        max_age: None,
+        ..age
+    });
+    let in_force = |pipeline: &Pipeline| pipeline.exceptions.as_ref().map(|known| known.digest);
+    pipeline.obey(reload(Some(new.clone()), 2)).await;
+    assert_eq!(in_force(&pipeline), Some(new.digest));
+    // Read by the task before, and sent too late.
+    pipeline.obey(of_reader(1, &old)).await;
+    assert_eq!(in_force(&pipeline), Some(new.digest));
+    // Those that stay are in force until their reader says something else.
+    pipeline.obey(reload(None, 3)).await;
+    assert_eq!(in_force(&pipeline), Some(new.digest));
+    pipeline.obey(of_reader(3, &old)).await;
+    assert_eq!(in_force(&pipeline), Some(old.digest));
 }

@@ -111,8 +111,7 @@ pub async fn run(
     let requests = Requests(requests);
     tokio::select! {
         biased;
-        // An error means that nobody is left who could tell us to stop.
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = super::told(&mut stop) => {}
         Err(Closed) = deliver(&source, &outlet, requests) => {}
     }
 }
