@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 use super::access::{Access, Asker, Denied};
 use super::backend::{Backend, Command, Refusal, Request};
@@ -384,11 +384,9 @@ async fn read(shared: &Shared, body: Body) -> Result<Bytes, Fault> {
 /// Hands a command over and waits for what comes of it.
 async fn command(shared: &Shared, asker: &Asker, command: Command) -> Result<Json<Value>, Fault> {
     let (answer, outcome) = oneshot::channel();
-    let by = asker.to_string().into_boxed_str();
-    info!(command = command.name(), by = &*by, "command");
     let request = Request {
         command,
-        by,
+        by: asker.to_string().into_boxed_str(),
         answer,
     };
     let unavailable = |reason: &str| Fault::new(StatusCode::SERVICE_UNAVAILABLE, reason);
