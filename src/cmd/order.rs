@@ -54,9 +54,15 @@ pub fn run(control: PathBuf, order: &Order) -> Result<bool, Box<dyn Error>> {
     }
 }
 
-/// A summary as lines of `key: value`; lists and what is nested are indented.
+/// A message with its details below, as for a refusal; any other summary as lines of
+/// `key: value`, with lists and what is nested indented.
 fn readable(summary: &Value) -> String {
     let mut text = String::new();
+    if let Some(Value::String(message)) = summary.get("message") {
+        text = format!("{message}\n");
+        write_value(&mut text, summary.get("details").unwrap_or(&Value::Null), 1);
+        return text;
+    }
     write_value(&mut text, summary, 0);
     if text.is_empty() {
         text.push_str("done\n");
@@ -146,6 +152,10 @@ warnings:
   none
 ";
         assert_eq!(readable(&summary), expected);
+        let done = json!({"details": ["source b removed"], "message": "reloaded"});
+        assert_eq!(readable(&done), "reloaded\n  source b removed\n");
+        let done = json!({"details": [], "message": "reloaded"});
+        assert_eq!(readable(&done), "reloaded\n");
         assert_eq!(readable(&json!({})), "done\n");
         assert_eq!(readable(&json!("published")), "published\n");
     }

@@ -230,8 +230,8 @@ fn slurm(f: &mut fmt::Formatter<'_>, slurm: &SlurmStatus) -> fmt::Result {
         write!(f, ", {assertions} assertions add {}", slurm.added)?;
     }
     writeln!(f)?;
-    if let Some(reason) = &slurm.reason {
-        writeln!(f, "           {reason}")?;
+    for line in slurm.reason.iter().flat_map(|reason| reason.lines()) {
+        writeln!(f, "           {line}")?;
     }
     for file in &slurm.files {
         for leniency in &file.leniencies {
@@ -409,6 +409,15 @@ reload     REFUSED 16h ago
            rutter.toml:3:1: no
 ";
         assert_eq!(Table(&bad_night()).to_string(), expected);
+    }
+
+    #[test]
+    fn each_fault_of_exceptions_has_its_line() {
+        let mut status = bad_night();
+        status.slurm.reason = Some("a.json:1:2: no\nb.json:3:4: no".to_owned());
+        let text = Table(&status).to_string();
+        let expected = "\n           a.json:1:2: no\n           b.json:3:4: no\n";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

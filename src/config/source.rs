@@ -307,15 +307,14 @@ fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
 fn contradictions(section: &Section<'_>, report: &mut Report, source: &Source) {
     let slot = |key: &str| format!("{}.{key}", section.slot);
     if let Some(age) = source.max_age.filter(|age| *age < source.refresh) {
-        let reason = format!(
-            "longer than max-age (found {}, expected at most {})",
-            value::show_duration(source.refresh),
-            value::show_duration(age)
-        );
-        let key = if report.is_set(&slot("refresh")) {
-            "refresh"
+        let refresh = value::show_duration(source.refresh);
+        let age = value::show_duration(age);
+        let (key, reason) = if report.is_set(&slot("refresh")) {
+            let reason = format!("longer than max-age (found {refresh}, expected at most {age})");
+            ("refresh", reason)
         } else {
-            "max-age"
+            let reason = format!("shorter than refresh (found {age}, expected {refresh} or more)");
+            ("max-age", reason)
         };
         report.contradiction(&slot(key), reason);
     }

@@ -364,10 +364,9 @@ async fn read(shared: &Shared, body: Body) -> Result<Bytes, Fault> {
 /// Hands a command over and waits for what comes of it.
 async fn command(shared: &Shared, asker: &Asker, command: Command) -> Result<Json<Value>, Fault> {
     let (answer, outcome) = oneshot::channel();
-    let by = asker.to_string().into_boxed_str();
     let request = Request {
         command,
-        by,
+        by: asker.to_string().into_boxed_str(),
         answer,
     };
     let unavailable = |reason: &str| Fault::new(StatusCode::SERVICE_UNAVAILABLE, reason);

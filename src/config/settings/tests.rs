@@ -357,6 +357,10 @@ fn contradictions_are_refused() {
             "source.refresh: longer than max-age",
         ),
         (
+            "[[source]]\nurl = \"https://h/\"\nmax-age = \"5m\"",
+            "r.toml:5:1: source.max-age: shorter than refresh (found 5m, expected 10m or more)",
+        ),
+        (
             "[[source]]\nurl = \"tls://h\"",
             "source.url: this version does not have such sources yet",
         ),
