@@ -82,6 +82,7 @@ impl Error for ServeError {
 ///
 /// When it cannot start.
 pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+    sys::give_memory_back();
     if let Err(error) = sys::raise_open_files() {
         warn!(%error, "the limit of open files stays as it is");
     }
