@@ -79,7 +79,8 @@ fn slurm_check_prints_what_the_readme_shows() {
         .replace("20704 }\n", "20704, \"ta\": \"x\" }\n");
     fs::write(folder.path().join("bad.json"), bad).unwrap();
     fs::write(folder.path().join("exceptions.json"), EXCEPTIONS).unwrap();
-    let blocks = blocks(&section("Local exceptions"));
+    let mut blocks = blocks(&section("Local exceptions"));
+    blocks.retain(|block| block.starts_with("$ rutter slurm check "));
     assert_eq!(blocks.len(), 2);
     for block in blocks {
         let (line, output) = block.split_once('\n').unwrap();
@@ -115,9 +116,69 @@ fn explain_prints_what_the_readme_shows() {
     let [_, block] = blocks.as_slice() else {
         panic!("{blocks:?}")
     };
+    prints(folder.path(), block, 1);
+}
+
+/// A block, and what the command in its first line prints.
+#[track_caller]
+fn prints(folder: &Path, block: &str, code: i32) {
     let (line, output) = block.split_once('\n').unwrap();
-    let line = line.strip_prefix("$ rutter ").unwrap();
-    let ran = run(command(words(line)).current_dir(folder.path()));
-    assert_eq!((ran.code, ran.err.as_str()), (Some(1), ""));
-    assert_eq!(ran.out, output);
+    let typed = words(line.strip_prefix("$ rutter ").unwrap());
+    let ran = run(command(typed).current_dir(folder));
+    assert_eq!(ran.code, Some(code), "{ran:?}");
+    assert_eq!(ran.out + &ran.err, output, "{line}");
+}
+
+#[test]
+fn every_configuration_of_the_readme_is_right() {
+    let folder = temp_dir();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = fs::read_to_string(path).unwrap();
+    let marked: Vec<&str> = text.split("<!-- check: config -->").skip(1).collect();
+    assert!(marked.len() >= 3);
+    for rest in marked {
+        fs::write(folder.path().join("rutter.toml"), &blocks(rest)[0]).unwrap();
+        prints(
+            folder.path(),
+            "$ rutter config check rutter.toml\nrutter.toml: ok\n",
+            0,
+        );
+    }
+}
+
+const WRONG: &str = r#"[rtr]
+refesh = "30m"
+retry = "3h"
+
+[[source]]
+url = "https://validator.example/json"
+max-age = "5m"
+
+[merge]
+mode = "quorm"
+
+[[listener]]
+address = "[::]:323"
+"#;
+
+#[test]
+fn config_prints_what_the_readme_shows() {
+    let folder = temp_dir();
+    fs::write(folder.path().join("wrong.toml"), WRONG).unwrap();
+    let blocks = blocks(&section("Configuration"));
+    let shown = |start: &str| blocks.iter().find(|block| block.starts_with(start));
+    prints(folder.path(), shown("$ rutter config check").unwrap(), 1);
+    prints(folder.path(), shown("$ rutter config from").unwrap(), 0);
+
+    // The README leaves lines out, so each that it has must be there.
+    fs::write(folder.path().join("rutter.toml"), &blocks[0]).unwrap();
+    let (line, output) = shown("$ RUTTER_").unwrap().split_once('\n').unwrap();
+    let (variable, typed) = line[2..].split_once(" rutter ").unwrap();
+    let (name, value) = variable.split_once('=').unwrap();
+    let mut show = command(words(typed));
+    let whole = run(show.env(name, value).current_dir(folder.path())).done();
+    let mut rest = whole.lines();
+    for line in output.lines() {
+        assert!(rest.any(|other| other == line), "{line}\n{whole}");
+    }
 }
