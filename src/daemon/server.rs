@@ -303,6 +303,7 @@ impl Server {
     async fn reload(&mut self) -> Result<Changes, Vec<String>> {
         let outcome = self.try_reload().await;
         match &outcome {
+            Ok(changes) if changes.parts.is_empty() => info!("reloaded, nothing changed"),
             Ok(changes) => info!(changes = %changes.parts.join("; "), "reloaded"),
             Err(faults) => error!(error = %faults.join("; "), "reload refused, nothing changed"),
         }

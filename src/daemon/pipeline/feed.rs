@@ -232,9 +232,11 @@ impl Feed {
             None => (now, 0, false),
         };
         if said || !self.voice.may_speak() {
-            debug!(source = %name, error = logged, "source still fails, last good data stays");
-        } else {
+            debug!(source = %name, error = logged, "source still fails");
+        } else if self.rows.is_some() {
             warn!(source = %name, error = logged, "source fails, last good data stays");
+        } else {
+            warn!(source = %name, error = logged, "source fails, and has no data yet");
         }
         self.failure = Some(Failure {
             kind: error.kind(),

@@ -55,10 +55,9 @@ pub(super) fn staleness(before: bool, after: bool, policy: Stale) {
 /// Exceptions could not be read.
 pub(super) fn slurm_failed(failure: &str, before: Option<&String>) {
     if before.is_none_or(|before| before != failure) {
-        error!(
-            error = failure,
-            "local exceptions refused, the last good ones stay"
-        );
+        // A fault is a line, and an event is one.
+        let error = failure.lines().collect::<Vec<_>>().join("; ");
+        error!(error, "local exceptions refused, the last good ones stay");
     }
 }
 
