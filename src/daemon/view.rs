@@ -59,10 +59,6 @@ pub struct View {
     pub withheld: bool,
     /// When it was published, and why.
     pub published: Option<(UnixTime, Trigger)>,
-    /// Whether all sources were heard or waited for.
-    pub settled: bool,
-    /// When the next payload expires.
-    pub next_expiry: Option<UnixTime>,
     /// Figures since the start.
     pub counts: Counts,
 }
@@ -92,8 +88,6 @@ impl View {
             snapshot: None,
             withheld: false,
             published: None,
-            settled: false,
-            next_expiry: None,
             counts: Counts::default(),
         }
     }

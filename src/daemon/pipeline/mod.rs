@@ -331,10 +331,10 @@ impl Pipeline {
         })
     }
 
-    /// Makes and publishes what the sources amount to now; whether that is something new.
-    async fn turn(&mut self, trigger: Trigger, approved: Option<Digest>) -> bool {
+    /// Makes and publishes what the sources amount to now.
+    async fn turn(&mut self, trigger: Trigger, approved: Option<Digest>) {
         if !self.settled {
-            return false;
+            return;
         }
         let (now, instant) = (unix_now(), Instant::now());
         let started = self.baseline.is_some();
@@ -352,15 +352,11 @@ impl Pipeline {
         });
         match done.await {
             Ok(turn) => {
-                let new = self.settle(turn, trigger, now, instant.elapsed());
+                self.settle(turn, trigger, now, instant.elapsed());
                 // For the status; routers do not wait for it.
                 self.agreement = self.sources.compare().await;
-                new
             }
-            Err(error) => {
-                error!(%error, "an update was lost");
-                false
-            }
+            Err(error) => error!(%error, "an update was lost"),
         }
     }
 
@@ -404,8 +400,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes over the outcome of a turn and publishes it; whether routers get something new.
-    fn settle(&mut self, turn: Turn, trigger: Trigger, now: UnixTime, took: Duration) -> bool {
+    /// Takes over the outcome of a turn and publishes it.
+    fn settle(&mut self, turn: Turn, trigger: Trigger, now: UnixTime, took: Duration) {
         self.count_and_tell(&turn, now);
         for ((feed, rows), gone) in self.sources.feeds_mut().zip(turn.kept).zip(turn.gone) {
             feed.next_expiry = rows.as_ref().and_then(Rows::next_expiry);
@@ -429,15 +425,9 @@ impl Pipeline {
             || turn.change_verdict == Some(guard::Verdict::Approved);
         let trigger = if approved { Trigger::Approval } else { trigger };
         match turn.serving {
-            Serving::NothingYet => false,
-            Serving::Withheld => {
-                self.store.withhold();
-                false
-            }
-            Serving::Same => {
-                self.store.release();
-                false
-            }
+            Serving::NothingYet => {}
+            Serving::Withheld => self.store.withhold(),
+            Serving::Same => self.store.release(),
             Serving::New(snapshot) => {
                 let snapshot = Arc::new(*snapshot);
                 let before = self.store.latest();
@@ -445,7 +435,6 @@ impl Pipeline {
                 self.counts.serials += u64::from(snapshot.revision() == 0);
                 self.published = Some((now, trigger));
                 self.store.publish(snapshot);
-                true
             }
         }
     }
@@ -530,8 +519,6 @@ impl Pipeline {
             snapshot: self.store.latest(),
             withheld: self.store.is_withheld(),
             published: self.published,
-            settled: self.settled,
-            next_expiry: self.next_expiry,
             counts: self.counts,
         };
         self.view.send_replace(Arc::new(view));
