@@ -39,10 +39,11 @@ pub(super) fn finish(
         guard,
         slurm: draft.slurm,
         listeners: listeners?,
+        profiles: Vec::new(),
         limits: Limits {
             connections: usize::try_from(draft.connections).unwrap_or(usize::MAX),
             stall: draft.limits.stall.min(longest),
-            drain: draft.limits.drain,
+            ..draft.limits
         },
         http: draft.http,
     })
@@ -119,7 +120,7 @@ pub(super) fn warnings(config: &Config, mut warnings: Vec<String>) -> Vec<String
     for source in &config.sources {
         source_warnings(source, &mut warnings);
     }
-    if !config.http.allow.is_empty() && config.http.addresses.is_empty() {
+    if !config.http.access.allow.is_empty() && config.http.addresses.is_empty() {
         warnings.push("http.allow does nothing without http.address".into());
     }
     if config.http.token.is_some() && config.http.addresses.is_empty() {

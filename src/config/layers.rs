@@ -117,7 +117,7 @@ impl Reader {
                     self.http = listener::addresses(&entry, allow.as_deref(), &mut self.report);
                 }
                 "http.allow" => {
-                    self.draft.http.allow = self.report.read_all(&entry, value::prefix);
+                    self.draft.http.access.allow = self.report.read_all(&entry, value::prefix);
                 }
                 _ => self.scalar(&entry, &known),
             }

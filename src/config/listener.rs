@@ -8,8 +8,8 @@ use super::document::{Entry, Section};
 use super::error::Whence;
 use super::report::Report;
 use super::value::{self, Raw};
-use super::{Listener, Rtr};
-use crate::net::Endpoint;
+use super::{Carrier, Listener, Rtr};
+use crate::net::{AccessList, Endpoint};
 use crate::rtr::{Version, Versions};
 
 /// The keys of a listener.
@@ -187,8 +187,14 @@ pub(super) fn settle(wishes: Vec<Wish>, rtr: &Rtr, report: &mut Report) -> Vec<L
         };
         listeners.push(Listener {
             address: wish.address,
-            allow: wish.allow,
+            carrier: Carrier::Tcp(Vec::new()),
+            access: AccessList {
+                allow: wish.allow,
+                deny: Vec::new(),
+            },
+            proxies: Vec::new(),
             versions,
+            announce_restart: false,
         });
     }
     listeners

@@ -21,14 +21,15 @@ mod source;
 mod value;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::net::{Endpoint, Url};
-use crate::rtr::{Timing, Versions};
+use crate::net::{AccessList, Endpoint, Transport, Url, ssh, tls};
+use crate::payload::Kinds;
+use crate::rtr::{Timing, Version, Versions};
 
 pub use self::error::{ConfigError, ConfigErrors, Place, Whence};
 pub use self::settings::{Loaded, Settings};
@@ -51,6 +52,8 @@ pub struct Config {
     pub slurm: Slurm,
     /// Where routers connect.
     pub listeners: Vec<Listener>,
+    /// What some of them get instead of what all get, in the order of preference.
+    pub profiles: Vec<Profile>,
     /// What peers may cost.
     pub limits: Limits,
     /// The HTTP server.
@@ -124,6 +127,10 @@ pub struct Source {
     pub max_bad_rows: u8,
     /// For a URL.
     pub web: Web,
+    /// For a cache over TLS.
+    pub tls: tls::ClientOptions,
+    /// For a cache over SSH.
+    pub ssh: ssh::ClientOptions,
 }
 
 impl Source {
@@ -157,6 +164,8 @@ impl Source {
             max_octets: 1 << 30,
             max_bad_rows: 5,
             web: Web::default(),
+            tls: tls::ClientOptions::default(),
+            ssh: ssh::ClientOptions::default(),
         }
     }
 }
@@ -394,17 +403,72 @@ pub struct Rtr {
 pub struct Listener {
     /// The address and port.
     pub address: SocketAddr,
-    /// The prefixes that may connect.
-    pub allow: Vec<IpNet>,
+    /// How the octets travel.
+    pub carrier: Carrier,
+    /// Who may connect.
+    pub access: AccessList,
+    /// The prefixes of proxies: a connection from there begins with a header of the PROXY
+    /// protocol, version 2, and counts as one of the address that it names.
+    pub proxies: Vec<IpNet>,
     /// The versions served here, within those of [`Rtr`].
     pub versions: Versions,
+    /// Whether a router of version 2 is told of a restart (error 12) here.
+    pub announce_restart: bool,
 }
 
-impl Listener {
-    /// Whether a peer with this address may connect.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.allow.iter().any(|prefix| prefix.contains(&address))
+/// How the octets of a listener travel.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Carrier {
+    /// Plain TCP; peers within these prefixes sign each segment (RFC 2385).
+    Tcp(Vec<Md5>),
+    /// TLS.
+    Tls(Box<tls::ServerOptions>),
+    /// SSH.
+    Ssh(Box<ssh::ServerOptions>),
+}
+
+impl Carrier {
+    /// The transport.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp(_) => Transport::Tcp,
+            Self::Tls(_) => Transport::Tls,
+            Self::Ssh(_) => Transport::Ssh,
+        }
     }
+}
+
+/// The TCP MD5 key of some peers (RFC 2385).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Md5 {
+    /// The peers.
+    pub prefix: IpNet,
+    /// The file whose first line is the key, of 1 to 80 octets.
+    pub key_file: PathBuf,
+}
+
+/// What some routers get instead of what all get. The first profile that fits counts, alone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Profile {
+    /// What the operator calls it; no two profiles have the same name.
+    pub name: Box<str>,
+    /// Routers with an address in one of these; any address when there are none.
+    pub prefixes: Vec<IpNet>,
+    /// Routers whose certificate has one of these DNS names, in lower case; any router when there
+    /// are none.
+    pub tls_names: Vec<Box<str>>,
+    /// Routers that are logged in as one of these SSH users; any router when there are none.
+    pub ssh_users: Vec<Box<str>>,
+    /// The highest version, within those of the listener.
+    pub highest_version: Option<Version>,
+    /// The kinds of payload.
+    pub kinds: Option<Kinds>,
+    /// The timers of End of Data.
+    pub timing: Option<Timing>,
+    /// Whether Serial Notifies are sent.
+    pub notify: Option<bool>,
+    /// Whether a router of version 2 is told of a restart (error 12).
+    pub announce_restart: Option<bool>,
 }
 
 /// What peers may cost.
@@ -412,22 +476,57 @@ impl Listener {
 pub struct Limits {
     /// Connections at once, of all listeners together.
     pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// Connections at once from one network: 24 bits of IPv4, 48 of IPv6.
+    pub connections_per_network: usize,
+    /// Handshakes of TLS and SSH at once; further ones wait for a place, within their deadline.
+    pub handshakes: usize,
+    /// How long a connection may take from its first octet, PROXY header included, until it is
+    /// logged in.
+    pub handshake_timeout: Duration,
+    /// Failed attempts to log in over SSH that end a connection.
+    pub auth_attempts: usize,
     /// How long a peer may take no octet of an answer.
     pub stall: Duration,
+    /// How long a router may send no query once it has got an answer; `None` for ever, because
+    /// GoBGP never asks by itself.
+    pub idle: Option<Duration>,
     /// How long answers under way may take to end when the server stops.
     pub drain: Duration,
 }
 
 /// The HTTP server.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Http {
     /// Where it listens; nowhere by default.
     pub addresses: Vec<SocketAddr>,
     /// Whether the server can do without it.
     pub need: Need,
-    /// The prefixes that may connect beside this host itself.
-    pub allow: Vec<IpNet>,
+    /// Who may connect.
+    pub access: AccessList,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// TLS, where it is spoken; then plain HTTP is not.
+    pub tls: Option<tls::ServerOptions>,
     /// The file with the bearer token that lets a client change something. Without it only the
     /// control socket does.
     pub token: Option<PathBuf>,
+}
+
+impl Default for Http {
+    /// Nowhere, with room for a few dozen scrapers.
+    fn default() -> Self {
+        Self {
+            addresses: Vec::new(),
+            need: Need::default(),
+            access: AccessList::default(),
+            connections: 128,
+            connections_per_address: 32,
+            tls: None,
+            token: None,
+        }
+    }
 }

@@ -76,7 +76,13 @@ impl Default for Draft {
             connections: 10_000,
             limits: Limits {
                 connections: 0,
+                connections_per_address: 64,
+                connections_per_network: 1_024,
+                handshakes: 16,
+                handshake_timeout: Duration::from_secs(30),
+                auth_attempts: 6,
                 stall: Duration::from_secs(60),
+                idle: None,
                 drain: Duration::from_secs(30),
             },
             http: Http::default(),

@@ -138,7 +138,12 @@ impl Loaded {
         }
         sections.extend([merge(config), guard(config), slurm(config)]);
         for (listener, slot) in config.listeners.iter().zip(&self.listener_slots) {
-            let allow: Vec<String> = listener.allow.iter().map(ToString::to_string).collect();
+            let allow: Vec<String> = listener
+                .access
+                .allow
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             sections.push(
                 Section::element("listener", slot.clone())
                     .row("transport", "tcp")
@@ -307,7 +312,7 @@ fn http(config: &Config) -> Section {
         let texts = addresses.iter().map(ToString::to_string);
         texts.collect::<Vec<_>>()
     };
-    let allow: Vec<String> = http.allow.iter().map(ToString::to_string).collect();
+    let allow: Vec<String> = http.access.allow.iter().map(ToString::to_string).collect();
     let token = http.token.as_ref();
     Section::table("http")
         .row("address", texts(&http.addresses))

@@ -57,7 +57,7 @@ impl Place {
 /// Who may speak to the server over HTTP.
 pub(super) fn access(config: &Config) -> Access {
     Access {
-        allow: config.http.allow.clone(),
+        list: config.http.access.clone(),
         token: config.http.token.clone(),
     }
 }

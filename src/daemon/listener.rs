@@ -11,7 +11,7 @@ use tracing::{debug, info};
 use super::counters::Refusal;
 use super::session::{self, Shared};
 use crate::config;
-use crate::net::{self, Peer, Stream};
+use crate::net::{self, Peer, Stream, Transport};
 use crate::payload::Kinds;
 use crate::rtr::Versions;
 use crate::rtr::server::ServerConfig;
@@ -62,7 +62,9 @@ pub async fn run(
             biased;
             () = super::told(&mut stop) => break,
             Some(_) = sessions.join_next() => {}
-            (stream, peer) = socket.accept() => {
+            (stream, address) = socket.accept() => {
+                let peer = Peer::new(address, Transport::Tcp);
+                let stream = Stream::from(stream);
                 if let Some(reason) = refusal(&shared, &terms, peer.address().ip()) {
                     shared.counters.refused(reason).count();
                     if shared.voice.may_speak() {
@@ -85,7 +87,7 @@ fn refusal(
     terms: &watch::Receiver<Arc<Terms>>,
     address: IpAddr,
 ) -> Option<Refusal> {
-    if !terms.borrow().listener.allows(address) {
+    if !terms.borrow().listener.access.allows(address) {
         return Some(Refusal::AccessList);
     }
     (!shared.room.enter()).then_some(Refusal::Connections)

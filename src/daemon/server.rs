@@ -449,7 +449,12 @@ impl Server {
                 .get(&spot)
                 .map_or(listener.address, |task| task.bound)
                 .to_string(),
-            allow: listener.allow.iter().map(ToString::to_string).collect(),
+            allow: listener
+                .access
+                .allow
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         });
         let listeners: Vec<ListenerStatus> = listeners.collect();
         self.around.send_modify(|around| {

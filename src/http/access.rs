@@ -3,28 +3,24 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
 use ring::hmac;
+
+use crate::net::AccessList;
 
 /// Who may connect over TCP, and what lets them change something.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Access {
-    /// The prefixes that may connect beside this host itself.
-    pub allow: Vec<IpNet>,
+    /// Who may connect.
+    pub list: AccessList,
     /// The file with the bearer token, read at each use. Without one, only the control socket
     /// changes something.
     pub token: Option<PathBuf>,
 }
 
 impl Access {
-    /// Whether a peer with this address may connect.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.allow.iter().any(|prefix| prefix.contains(&address))
-    }
-
     /// Whether a request with this `Authorization` header may change something. Reads a file.
     pub(super) fn authorize(&self, header: Option<&[u8]>) -> Result<(), Denied> {
         let path = self.token.as_deref().ok_or(Denied::NoToken)?;

@@ -170,19 +170,18 @@ async fn accept(
             biased;
             () = told(&mut stop) => break,
             Some(ended) = connections.join_next() => report(ended),
-            (stream, peer) = listener.accept() => {
-                let address = peer.address();
-                if !shared.access.borrow().allows(address.ip()) {
-                    debug!(%peer, reason = "access list", "http connection refused");
+            (socket, address) = listener.accept() => {
+                if !shared.access.borrow().list.allows(address.ip()) {
+                    debug!(peer = %address, reason = "access list", "http connection refused");
                     Counts::add(&shared.counts.refused_access);
                     continue;
                 }
                 let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-                    debug!(%peer, reason = "too many", "http connection refused");
+                    debug!(peer = %address, reason = "too many", "http connection refused");
                     Counts::add(&shared.counts.refused_limit);
                     if let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
                         connections.spawn(async move {
-                            refuse(stream).await;
+                            refuse(Stream::from(socket)).await;
                             drop(place);
                         });
                     }
@@ -192,7 +191,6 @@ async fn accept(
                 let (shared, router) = (Arc::clone(&shared), router.clone());
                 connections.spawn(async move {
                     let open = shared.counts.open();
-                    let Stream::Tcp(socket) = stream;
                     serve(socket, Asker::Tcp(address), shared.clone(), router).await;
                     drop((open, place));
                 });

@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::peer::{Peer, Transport};
-use super::stream::Stream;
+use super::peer;
 use super::sys::{self, TcpOptions};
 
 /// A socket that routers connect to. It accepts as long as it exists.
@@ -57,7 +56,7 @@ impl Listener {
         self.address
     }
 
-    /// Waits for the next connection.
+    /// Waits for the next connection; the address is never an IPv4 one mapped into IPv6.
     ///
     /// There is no error for the caller: a connection that was gone before it was accepted is
     /// passed over, and when the system has no descriptors or no memory left, this waits, ever
@@ -67,7 +66,7 @@ impl Listener {
     /// # Cancel safety
     ///
     /// Cancel safe: a future that was dropped has accepted no connection.
-    pub async fn accept(&self) -> (Stream, Peer) {
+    pub async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
             let until = self.trouble().until;
             if let Some(until) = until {
@@ -76,8 +75,7 @@ impl Listener {
             match self.socket.accept().await {
                 Ok((socket, address)) => {
                     self.recovered();
-                    let peer = Peer::new(address, Transport::Tcp);
-                    return (Stream::from(socket), peer);
+                    return (socket, peer::canonical(address));
                 }
                 Err(error) if of_one_connection(&error) => {
                     debug!(listener = %self.address, %error, "connection lost before accept");
@@ -178,7 +176,6 @@ mod tests {
     use std::fs::File;
     use std::process::Command;
 
-    use tokio::net::TcpStream;
     use tokio::time::timeout;
 
     use super::*;
@@ -193,10 +190,9 @@ mod tests {
         let client = TcpStream::connect(("127.0.0.1", listener.address().port()))
             .await
             .unwrap();
-        let (_stream, peer) = listener.accept().await;
-        assert_eq!(peer.address(), client.local_addr().unwrap());
-        assert!(peer.address().is_ipv4());
-        assert_eq!(peer.transport(), Transport::Tcp);
+        let (_socket, address) = listener.accept().await;
+        assert_eq!(address, client.local_addr().unwrap());
+        assert!(address.is_ipv4());
     }
 
     #[tokio::test]
@@ -204,8 +200,8 @@ mod tests {
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let listener = Listener::from_std(socket, &TcpOptions::default()).unwrap();
         let client = TcpStream::connect(listener.address()).await.unwrap();
-        let (_stream, peer) = listener.accept().await;
-        assert_eq!(peer.address(), client.local_addr().unwrap());
+        let (_socket, address) = listener.accept().await;
+        assert_eq!(address, client.local_addr().unwrap());
     }
 
     #[test]
@@ -253,8 +249,8 @@ mod tests {
 
         drop(hoard);
         for client in clients {
-            let (_stream, peer) = listener.accept().await;
-            assert_eq!(peer.address(), client.local_addr().unwrap());
+            let (_socket, address) = listener.accept().await;
+            assert_eq!(address, client.local_addr().unwrap());
         }
         assert_eq!(listener.trouble().run, 0);
     }

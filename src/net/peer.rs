@@ -9,6 +9,22 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Transport {
     /// Plain TCP.
     Tcp,
+    /// TLS over TCP (RFC 8210 §9.2).
+    Tls,
+    /// The subsystem `rpki-rtr` of SSH (RFC 8210 §9.1).
+    Ssh,
+}
+
+/// Who a peer has proven to be, beyond having an address.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Identity {
+    /// It was asked for no proof.
+    #[default]
+    Unproven,
+    /// The owner of a certificate with these DNS names, in lower case; it may have none.
+    Certificate(Box<[Box<str>]>),
+    /// A user of SSH.
+    User(Box<str>),
 }
 
 /// The other end of a stream: its address and how it is reached.
@@ -24,11 +40,10 @@ impl Peer {
     /// A socket that takes both families shows IPv4 peers as `::ffff:192.0.2.1`. They become IPv4
     /// here, so that access lists and logs know one form of an address.
     pub fn new(address: SocketAddr, transport: Transport) -> Self {
-        let address = match address.ip().to_canonical() {
-            IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
-            IpAddr::V6(_) => address,
-        };
-        Self { address, transport }
+        Self {
+            address: canonical(address),
+            transport,
+        }
     }
 
     /// Its address and port; never an IPv4 address mapped into IPv6.
@@ -39,6 +54,14 @@ impl Peer {
     /// How it is reached.
     pub const fn transport(&self) -> Transport {
         self.transport
+    }
+}
+
+/// The one form of an address: IPv4 where it is mapped into IPv6.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
     }
 }
 
@@ -54,6 +77,8 @@ impl Transport {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ssh => "ssh",
         }
     }
 }

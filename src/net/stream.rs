@@ -61,7 +61,7 @@ impl Stream {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub async fn readable(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.readable().await,
         }

@@ -137,7 +137,7 @@ fn the_access_list_is_of_prefixes_and_loopback_is_always_on_it() {
         ..Settings::default()
     };
     let (config, _) = Config::new(&settings).unwrap();
-    let allows = |address: &str| config.listeners[0].allows(address.parse().unwrap());
+    let allows = |address: &str| config.listeners[0].access.allows(address.parse().unwrap());
     for welcome in [
         "127.0.0.1",
         "127.9.9.9",

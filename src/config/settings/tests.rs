@@ -171,7 +171,7 @@ fn everything_in_the_file_arrives() {
     assert!(config.slurm.lenient && config.slurm.aspa_overlap);
     assert_eq!(config.listeners.len(), 2);
     let listener = &config.listeners[1];
-    assert_eq!(listener.allow.len(), 2);
+    assert_eq!(listener.access.allow.len(), 2);
     assert_eq!(listener.versions.highest(), Version::V1);
     assert_eq!(config.limits.connections, 9);
     assert_eq!(config.http.addresses.len(), 1);
@@ -554,9 +554,9 @@ fn a_listener_off_loopback_needs_an_access_list() {
     assert!(Config::new(&settings(&[], &["tcp://[::]:323"], &[])).is_err());
     let (config, _) = Config::new(&settings(&[], &["tcp://[::]:323"], &["192.0.2.0/24"])).unwrap();
     let listener = &config.listeners[0];
-    assert!(listener.allows("192.0.2.7".parse().unwrap()));
-    assert!(listener.allows("127.0.0.1".parse().unwrap()));
-    assert!(!listener.allows("198.51.100.7".parse().unwrap()));
+    assert!(listener.access.allows("192.0.2.7".parse().unwrap()));
+    assert!(listener.access.allows("127.0.0.1".parse().unwrap()));
+    assert!(!listener.access.allows("198.51.100.7".parse().unwrap()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Answer, Running, request};
-use crate::http::{Access, Command, Limits};
+use crate::http::{Command, Limits};
 
 const RELOAD: &str = "/api/v1/reload";
 
@@ -98,30 +98,4 @@ async fn a_token_file_that_holds_none_lets_nobody_in() {
         .await
         .fails_with(503, "cannot read its token file");
     running.end().await;
-}
-
-#[test]
-fn an_access_list_holds_for_all_but_this_host() {
-    let access = Access {
-        allow: vec![
-            "192.0.2.0/24".parse().unwrap(),
-            "2001:db8::/32".parse().unwrap(),
-        ],
-        token: None,
-    };
-    for (address, allowed) in [
-        ("127.0.0.1", true),
-        ("127.9.9.9", true),
-        ("::1", true),
-        ("192.0.2.255", true),
-        ("192.0.3.0", false),
-        ("2001:db8::7", true),
-        ("2001:db9::7", false),
-    ] {
-        assert_eq!(
-            access.allows(address.parse().unwrap()),
-            allowed,
-            "{address}"
-        );
-    }
 }

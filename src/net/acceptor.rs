@@ -1,0 +1,48 @@
+//! What comes between an accepted socket and a stream.
+
+use tokio::net::TcpStream;
+
+use super::peer::{Identity, Peer, Transport};
+use super::refused::Refused;
+use super::stream::Stream;
+
+/// The handshake of a listener. Cheap to clone; a reload makes another one, and the streams of
+/// this one go on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Acceptor {
+    /// None: octets go as they are.
+    Tcp,
+}
+
+impl Acceptor {
+    /// The transport of its streams.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp => Transport::Tcp,
+        }
+    }
+
+    /// Makes a stream of a socket, and says who the peer has proven to be. It takes as long as the
+    /// peer likes: the caller sets the deadline.
+    ///
+    /// # Errors
+    ///
+    /// When the peer is refused, or goes away.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that was dropped has closed the connection.
+    pub async fn accept(
+        &self,
+        socket: TcpStream,
+        _peer: Peer,
+    ) -> Result<(Stream, Identity), Refused> {
+        match self {
+            Self::Tcp => {
+                std::future::ready(()).await;
+                Ok((Stream::from(socket), Identity::Unproven))
+            }
+        }
+    }
+}
