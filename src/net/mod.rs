@@ -2,7 +2,7 @@
 //!
 //! An [`Endpoint`] is what an operator writes, a [`Stream`] is what comes of it, and a [`Peer`] is
 //! who is at its other end. [`Listener`] and [`dial()`] make streams. Read in this order:
-//! [`endpoint`] with [`host`] and [`url`], [`peer`], [`stream`], [`sys`], [`access`], [`listen`], [`refused`],
+//! [`endpoint`] with [`host`] and [`url`], [`peer`], [`stream`], [`sys`], [`access`], [`files`], [`listen`], [`refused`],
 //! [`acceptor`] with [`tls`] and [`ssh`], [`dial`](mod@dial).
 //!
 //! Streams carry octets in both directions and know when the transport takes them; what the
@@ -12,6 +12,7 @@ pub mod acceptor;
 pub mod access;
 pub mod dial;
 pub mod endpoint;
+pub mod files;
 pub mod host;
 pub mod listen;
 pub mod peer;
