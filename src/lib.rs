@@ -7,7 +7,8 @@
 //!    differences between sets, origin validation.
 //! 2. [`rtr`]: how it is spoken. PDUs, snapshots with their histories and shared images, and the
 //!    two sides of a session as machines without I/O.
-//! 3. [`json`]: documents of validators in, ours out. [`slurm`]: local exceptions.
+//! 3. [`json`]: documents of validators in, ours out. [`slurm`]: local exceptions. [`sign`]:
+//!    signatures of what we give out.
 //! 4. [`net`]: the wire, which knows nothing of RPKI: endpoints, streams, listeners.
 //! 5. [`config`]: what the operator's words mean. [`client`]: an RTR client on a connection.
 //!    [`http`]: how a running server is spoken to.
@@ -17,7 +18,7 @@
 //!
 //! The rules, which a test keeps: a file uses its own folder and lower rows, never its own row
 //! and never upwards. The rows are `cli cmd log` › `daemon tools` › `http client config` › `net` › `rtr slurm
-//! json` › `payload`; `net` uses nothing of ours. The core (`payload`, `rtr`, `slurm`, `json`) names no socket,
+//! json sign` › `payload`; `net` uses nothing of ours. The core (`payload`, `rtr`, `slurm`, `json`, `sign`) names no socket,
 //! file, task, thread, log or clock: the moment and the randomness are arguments.
 
 pub mod cli;
@@ -31,5 +32,6 @@ pub mod log;
 pub mod net;
 pub mod payload;
 pub mod rtr;
+pub mod sign;
 pub mod slurm;
 pub mod tools;
