@@ -439,12 +439,13 @@ impl Marks {
             Self { array: true, .. } => Dialect::Array,
             Self { data: true, .. } => Dialect::Validator3,
             Self { sources: true, .. } => Dialect::RoutinatorExt,
-            Self {
-                routinator: true, ..
-            } => Dialect::Routinator,
+            // What we export has the marks of both: Routinator never writes those of rpki-client.
             Self {
                 rpki_client: true, ..
             } => Dialect::RpkiClient,
+            Self {
+                routinator: true, ..
+            } => Dialect::Routinator,
             Self { gortr: true, .. } => Dialect::Gortr,
             _ => Dialect::Plain,
         }

@@ -4,13 +4,14 @@
 //! rpki-client, Routinator, GoRTR, RIPE's validator 3 or one of the CSV exporters. Read in this
 //! order: what comes out ([`document`]), what bounds it ([`limits`]) and what goes wrong
 //! ([`error`]); then the [`reader`], and [`decompress`] for files as they lie on a disk. [`mod@write`]
-//! makes documents.
+//! makes dumps, and [`export`] what is given to others.
 //!
 //! Nothing here opens a file, knows the time or decides whether a row is still to be served.
 
 pub mod decompress;
 pub mod document;
 pub mod error;
+pub mod export;
 pub mod limits;
 pub mod reader;
 pub mod write;

@@ -59,7 +59,7 @@ pub fn csv(out: &mut impl Write, set: &PayloadSet) -> io::Result<()> {
     Ok(())
 }
 
-fn list<W: Write, T>(
+pub(super) fn list<W: Write, T>(
     out: &mut W,
     rows: impl Iterator<Item = T>,
     row: impl Fn(&mut W, T) -> io::Result<()>,
@@ -75,9 +75,15 @@ fn list<W: Write, T>(
 }
 
 fn vrp(out: &mut impl Write, vrp: Vrp) -> io::Result<()> {
+    vrp_members(out, vrp)?;
+    out.write_all(b"}")
+}
+
+/// A VRP without the end of its object, for what is known beside it.
+pub(super) fn vrp_members(out: &mut impl Write, vrp: Vrp) -> io::Result<()> {
     write!(
         out,
-        "{{\"prefix\":\"{}\",\"maxLength\":{},\"asn\":{}}}",
+        "{{\"prefix\":\"{}\",\"maxLength\":{},\"asn\":{}",
         vrp.prefix(),
         vrp.max_len(),
         vrp.asn().into_u32()
@@ -93,12 +99,24 @@ fn router_key(out: &mut impl Write, key: &RouterKey) -> io::Result<()> {
 }
 
 fn aspa(out: &mut impl Write, aspa: &Aspa) -> io::Result<()> {
+    aspa_members(out, aspa)?;
+    out.write_all(b"}")
+}
+
+/// An ASPA without the end of its object.
+pub(super) fn aspa_members(out: &mut impl Write, aspa: &Aspa) -> io::Result<()> {
     let customer = aspa.customer().into_u32();
     write!(out, "{{\"customer_asid\":{customer},\"providers\":[")?;
+    providers(out, aspa, ",")?;
+    out.write_all(b"]")
+}
+
+/// The providers with something between them.
+pub(super) fn providers(out: &mut impl Write, aspa: &Aspa, between: &str) -> io::Result<()> {
     let mut lead = "";
     for provider in aspa.providers() {
         write!(out, "{lead}{}", provider.into_u32())?;
-        lead = ",";
+        lead = between;
     }
-    out.write_all(b"]}")
+    Ok(())
 }

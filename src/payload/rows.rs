@@ -21,10 +21,15 @@ pub struct Attribute {
 }
 
 impl Attribute {
+    /// The expiry, in seconds since 1970, that stands for none where one has to be written: the
+    /// last second that four octets hold, in February 2106. What is later is none, too.
+    pub const NEVER: u64 = 0xffff_ffff;
+
     /// A payload of this trust anchor that expires then; `None` when its source does not say.
     pub fn new(expires: Option<UnixTime>, trust_anchor: TrustAnchorId) -> Self {
+        let ends = expires.filter(|expires| expires.seconds() < Self::NEVER);
         Self {
-            expires: expires.map(UnixTime::packed),
+            expires: ends.map(UnixTime::packed),
             trust_anchor,
             sources: 0,
         }

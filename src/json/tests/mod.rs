@@ -2,6 +2,7 @@
 
 mod chunks;
 mod dialects;
+mod export;
 mod oracle;
 mod refusals;
 mod write;
