@@ -77,7 +77,8 @@ pub enum Slurm {
 const SERVE_EXAMPLES: &str = "\
 Examples:
   rutter serve --demo
-      Serve the built-in sample on tcp://127.0.0.1:8282.
+      Serve the built-in sample on this host itself: tcp:// on port 8282, tls:// on 8283 and
+      ssh:// on 8284, with a password that is made and told at the start.
   rutter serve --config /etc/rutter/rutter.toml
       Serve what a file says; `rutter config check` tells beforehand what is wrong with it.
   rutter serve --source /var/lib/rpki-client/json --listen tcp://127.0.0.1:323
@@ -110,10 +111,21 @@ Settings for --set, with their defaults:
   slurm.aspa-overlap=false                          several files may name one customer AS
   slurm.refresh=10m                                 time between two requests for URLs
   limits.connections=10000                          connections at once
+  limits.connections-per-address=64                 from one address
+  limits.connections-per-network=1024               from one network: 24 bits of IPv4, 48 of IPv6
+  limits.handshakes=16                              handshakes of TLS and SSH at once
+  limits.handshake-timeout=30s                      how long one may take, login included
+  limits.auth-attempts=6                            failed logins over SSH that end a connection
   limits.stall=60s                                  how long a router may take no octet
+  limits.idle=off                                   how long a router may send no query
   limits.drain=30s                                  how long answers may take to end at a stop
+  state-dir                                         the folder for what outlives a run
   control=none                                      the control socket; with a file its default
                                                     is /run/rutter/control
+  http.connections=128                              HTTP connections at once
+  http.connections-per-address=32                   from one address
+  http.certificate  http.key                        PEM files, for HTTPS
+  http.client-auth  http.match-address              what HTTPS asks of clients, with http.client-ca
   http.token-file                                   the file with the token for changes by HTTP
 
 The environment sets the same: RUTTER_RTR__REFRESH=10m is --set rtr.refresh=10m, and
@@ -177,7 +189,7 @@ pub struct Serve {
     /// Serve the sample that is built in, without file or network
     #[arg(long)]
     pub demo: bool,
-    /// Where the data is: a path, `-`, http://…, https://… or tcp://HOST:PORT, repeatable
+    /// Where the data is: a path, `-`, http(s)://…, tcp://HOST:PORT or tls://HOST:PORT, repeatable
     #[arg(long, value_name = "ENDPOINT")]
     pub source: Vec<String>,
     /// Where routers connect: tcp://ADDRESS:PORT, repeatable [default: tcp://127.0.0.1:8282]
@@ -192,6 +204,9 @@ pub struct Serve {
     /// Where the HTTP server listens, on loopback: ADDRESS:PORT, repeatable
     #[arg(long, value_name = "ADDRESS")]
     pub http: Vec<String>,
+    /// The folder for what outlives a run, such as a host key for SSH that was made
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Set a scalar setting, repeatable; see below for the keys
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -202,6 +217,8 @@ impl From<Serve> for Settings {
         Self {
             config: typed.config,
             demo: typed.demo,
+            demo_password: None,
+            state_dir: typed.state_dir,
             source: typed.source,
             listen: typed.listen,
             allow: typed.allow,

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod caches;
 #[cfg(test)]
+mod certs;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod control;

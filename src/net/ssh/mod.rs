@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::secret::Secret;
+
 /// How a listener speaks SSH. Files are read when the acceptor is made.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerOptions {
@@ -49,6 +51,14 @@ pub enum Passwords {
         user: Box<str>,
         /// The file.
         file: PathBuf,
+    },
+    /// One user, whose password was made at the start and is gone with the process, for
+    /// demonstrations.
+    Minted {
+        /// The name.
+        user: Box<str>,
+        /// The password.
+        password: Secret,
     },
 }
 
