@@ -11,28 +11,99 @@ use tokio::time::{Instant, timeout_at};
 
 use super::host::{Host, HostPort};
 use super::peer::{Peer, Transport};
+use super::refused::{Reason, Refused};
 use super::stream::Stream;
 use super::sys::TcpOptions;
+use super::tls::TlsConnector;
 
-/// Connects over TCP. All addresses of the host are tried, one after the other, in the order of
-/// the resolver; `limit` is for the whole of it, and each address gets an equal share of what is
-/// left, so that one that does not answer leaves time for the next.
+/// Where to connect to, and how.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Target {
+    /// Plain TCP.
+    Tcp(HostPort),
+    /// TLS over TCP.
+    Tls {
+        /// The host and port.
+        at: HostPort,
+        /// The handshake.
+        connector: TlsConnector,
+    },
+}
+
+impl Target {
+    /// The host and port.
+    pub const fn at(&self) -> &HostPort {
+        match self {
+            Self::Tcp(at) | Self::Tls { at, .. } => at,
+        }
+    }
+
+    /// The transport of its streams.
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp(_) => Transport::Tcp,
+            Self::Tls { .. } => Transport::Tls,
+        }
+    }
+
+    async fn shake_hands(&self, socket: TcpStream) -> Result<Stream, Refused> {
+        match self {
+            Self::Tcp(_) => Ok(Stream::from(socket)),
+            Self::Tls { at, connector } => connector.connect(socket, at.host()).await,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    /// As an endpoint is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(at) => write!(f, "tcp://{at}"),
+            Self::Tls { at, .. } => write!(f, "tls://{at}"),
+        }
+    }
+}
+
+/// Connects. All addresses of the host are tried over TCP, one after the other, in the order of
+/// the resolver, and hands are shaken with the first that answers. `limit` is for the whole of it,
+/// and each address gets an equal share of what is left, so that one that does not answer leaves
+/// time for the next.
 ///
 /// # Errors
 ///
 /// When the host has no address, or none of its addresses answers in time; then with the reason
-/// for each of them.
+/// for each of them. When the handshake comes to nothing, or not to its end in time.
 ///
 /// # Cancel safety
 ///
 /// Cancel safe: a future that was dropped has no connection open. A lookup goes on in the
 /// background, without effect.
 pub async fn dial(
-    at: &HostPort,
+    target: &Target,
     limit: Duration,
     options: &TcpOptions,
 ) -> Result<(Stream, Peer), DialError> {
     let deadline = Instant::now() + limit;
+    let (socket, address) = reach(target.at(), deadline, options).await?;
+    let refused = match timeout_at(deadline, target.shake_hands(socket)).await {
+        Ok(Ok(stream)) => return Ok((stream, Peer::new(address, target.transport()))),
+        Ok(Err(refused)) => refused,
+        Err(_) => Refused::new(Reason::Deadline, format_args!("not done in {limit:?}")),
+    };
+    Err(DialError::Handshake {
+        at: target.at().clone(),
+        address,
+        refused,
+    })
+}
+
+/// A connection to the first address that answers.
+async fn reach(
+    at: &HostPort,
+    deadline: Instant,
+    options: &TcpOptions,
+) -> Result<(TcpStream, SocketAddr), DialError> {
     let addresses = resolve(at, deadline).await?;
     let mut failures = Vec::new();
     for (place, address) in addresses.iter().enumerate() {
@@ -40,10 +111,7 @@ pub async fn dial(
         let now = Instant::now();
         let share = deadline.saturating_duration_since(now) / waiting.max(1);
         match connect(*address, now + share, options).await {
-            Ok(socket) => {
-                let peer = Peer::new(*address, Transport::Tcp);
-                return Ok((Stream::from(socket), peer));
-            }
+            Ok(socket) => return Ok((socket, *address)),
             Err(error) => failures.push((*address, error)),
         }
     }
@@ -110,6 +178,15 @@ pub enum DialError {
         /// Each address that was tried, and what became of it.
         failures: Vec<(SocketAddr, io::Error)>,
     },
+    /// An address answers, and the handshake comes to nothing.
+    Handshake {
+        /// What was asked for.
+        at: HostPort,
+        /// The address that answers.
+        address: SocketAddr,
+        /// Why; what is said of a peer is said of the server.
+        refused: Refused,
+    },
 }
 
 impl fmt::Display for DialError {
@@ -125,6 +202,10 @@ impl fmt::Display for DialError {
                 }
                 Ok(())
             }
+            Self::Handshake { at, address, .. } if at.socket_addr() == Some(*address) => {
+                write!(f, "no handshake with {at}")
+            }
+            Self::Handshake { at, address, .. } => write!(f, "no handshake with {at} at {address}"),
         }
     }
 }
@@ -133,6 +214,7 @@ impl Error for DialError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Lookup { error, .. } => Some(error),
+            Self::Handshake { refused, .. } => Some(refused),
             Self::NoAddress { .. } | Self::Unreachable { .. } => None,
         }
     }
@@ -155,7 +237,8 @@ mod tests {
     }
 
     async fn try_dial(text: &str, limit: Duration) -> Result<(Stream, Peer), DialError> {
-        dial(&host_port(text), limit, &TcpOptions::default()).await
+        let target = Target::Tcp(host_port(text));
+        dial(&target, limit, &TcpOptions::default()).await
     }
 
     #[tokio::test]

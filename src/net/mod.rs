@@ -26,7 +26,7 @@ pub mod url;
 
 pub use self::acceptor::Acceptor;
 pub use self::access::AccessList;
-pub use self::dial::{DialError, dial};
+pub use self::dial::{DialError, Target, dial};
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::host::{Host, HostPort};
 pub use self::listen::Listener;

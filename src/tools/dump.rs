@@ -11,7 +11,9 @@ use tokio::runtime;
 use crate::client::{self, FetchError, Progress};
 use crate::json::write::DumpMetadata;
 use crate::json::{Document, Limits, ReadError, decompress};
-use crate::net::{Endpoint, HostPort};
+use crate::net::files::FileError;
+use crate::net::tls::{self, TlsConnector};
+use crate::net::{Endpoint, HostPort, Target};
 use crate::payload::Rows;
 use crate::rtr::Versions;
 use crate::rtr::client::ClientConfig;
@@ -43,6 +45,8 @@ pub struct Dumped {
 pub enum DumpError {
     /// The cache did not give it.
     Fetch(HostPort, FetchError),
+    /// A file that the transport needs cannot be used.
+    Files(HostPort, FileError),
     /// There is no runtime to talk to a cache with.
     Runtime(io::Error),
     /// The document does not have it.
@@ -56,14 +60,14 @@ pub enum DumpError {
 impl fmt::Display for DumpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fetch(at, _) => write!(f, "no set from {at}"),
+            Self::Fetch(at, _) | Self::Files(at, _) => write!(f, "no set from {at}"),
             Self::Runtime(_) => f.write_str("cannot start"),
             Self::Document(from, _) => write!(f, "{from} refused"),
             Self::Open(from, _) => write!(f, "cannot read {from}"),
             Self::Unsupported(from) => {
                 write!(
                     f,
-                    "{from} cannot be read so far: give tcp://host:port, http(s)://… or a path"
+                    "{from} cannot be read so far: give tcp://host:port, tls://host:port, http(s)://… or a path"
                 )
             }
         }
@@ -74,6 +78,7 @@ impl Error for DumpError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Fetch(_, cause) => Some(cause),
+            Self::Files(_, cause) => Some(cause),
             Self::Document(_, cause) => Some(cause),
             Self::Runtime(cause) | Self::Open(_, cause) => Some(cause),
             Self::Unsupported(_) => None,
@@ -89,13 +94,19 @@ impl Error for DumpError {
 pub fn dump(request: &Request, show: impl FnMut(Progress)) -> Result<Dumped, DumpError> {
     let from = &request.from;
     match from {
-        Endpoint::Tcp(at) => from_cache(request, at, show),
+        Endpoint::Tcp(at) => from_cache(request, &Target::Tcp(at.clone()), show),
+        Endpoint::Tls(at) => {
+            let connector = TlsConnector::load(&tls::ClientOptions::default())
+                .map_err(|cause| DumpError::Files(at.clone(), cause))?;
+            let at = at.clone();
+            from_cache(request, &Target::Tls { at, connector }, show)
+        }
         Endpoint::Stdin => from_document(from, io::stdin().lock()),
         Endpoint::File(path) => {
             let file = File::open(path).map_err(|cause| DumpError::Open(from.clone(), cause))?;
             from_document(from, file)
         }
-        Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Web(_) | Endpoint::Feed(_) => {
+        Endpoint::Ssh { .. } | Endpoint::Web(_) | Endpoint::Feed(_) => {
             Err(DumpError::Unsupported(from.clone()))
         }
     }
@@ -124,7 +135,7 @@ fn from_document(from: &Endpoint, input: impl io::Read) -> Result<Dumped, DumpEr
 
 fn from_cache(
     request: &Request,
-    at: &HostPort,
+    target: &Target,
     show: impl FnMut(Progress),
 ) -> Result<Dumped, DumpError> {
     let config = ClientConfig {
@@ -132,9 +143,9 @@ fn from_cache(
         ..ClientConfig::default()
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let fetch = client::fetch(at, config, request.limit, show);
+    let fetch = client::fetch(target, config, request.limit, show);
     let fetched = runtime.map_err(DumpError::Runtime)?.block_on(fetch);
-    let epoch = fetched.map_err(|cause| DumpError::Fetch(at.clone(), cause))?;
+    let epoch = fetched.map_err(|cause| DumpError::Fetch(target.at().clone(), cause))?;
     Ok(Dumped {
         rows: Rows::from(epoch.set),
         metadata: DumpMetadata {

@@ -10,7 +10,7 @@ use super::intake;
 use crate::client::FetchError;
 use crate::json::ReadError;
 use crate::json::error::Form;
-use crate::net::{HostPort, Url};
+use crate::net::{DialError, HostPort, Reason, Url};
 use crate::payload::UnixTime;
 use crate::rtr::client::Failure;
 
@@ -236,6 +236,9 @@ impl SourceError {
             Self::FromFuture { .. } => "future",
             Self::Stale { .. } | Self::NotValid { .. } => "stale",
             Self::Cache { error, .. } => match error {
+                FetchError::Dial(DialError::Handshake { refused, .. }) => {
+                    handshake_kind(refused.reason)
+                }
                 FetchError::Dial(_) => "unreachable",
                 FetchError::TimedOut(_) => "timeout",
                 FetchError::Transport(_) => "cut_short",
@@ -271,6 +274,18 @@ fn document_kind(error: &ReadError) -> &'static str {
         // A decompressor that runs out of octets in the middle.
         ReadError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => "cut_short",
         _ => "document",
+    }
+}
+
+fn handshake_kind(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Deadline => "timeout",
+        Reason::UnknownCa
+        | Reason::CertificateTime
+        | Reason::Revoked
+        | Reason::CertificateUsage
+        | Reason::Certificate => "certificate",
+        _ => "unreachable",
     }
 }
 
