@@ -15,6 +15,7 @@ use rutter::cmd::{dump, status};
 use rutter::config::Settings;
 use rutter::config::from::Peer;
 use rutter::net::Endpoint;
+use rutter::net::ssh::password::Cost;
 use rutter::rtr::{Version, Versions};
 use rutter::slurm::{AspaOverlap, Reading};
 use rutter::tools::check::Detail;
@@ -82,6 +83,14 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Reload(typed) => return order(typed.control, &Order::Reload),
         Command::Refresh(typed) => return order(typed.control, &Order::Refresh(typed.source)),
+        Command::HashPassword(typed) => cmd::hash_password::run(&cmd::hash_password::Request {
+            user: typed.user,
+            cost: Cost {
+                memory_kib: typed.memory,
+                passes: typed.passes,
+                lanes: typed.lanes,
+            },
+        })?,
         Command::Approve(typed) => return order(typed.control, &Order::Approve(typed.digest)),
     }
     Ok(ExitCode::SUCCESS)

@@ -13,6 +13,8 @@ mod dump;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod hash_password;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod readme;

@@ -19,6 +19,7 @@ fn the_help_names_every_command() {
         "refresh",
         "approve",
         "explain",
+        "hash-password",
         "--log",
         "--version",
     ] {
@@ -57,6 +58,7 @@ fn every_example_of_the_help_means_something() {
         "reload",
         "refresh",
         "approve",
+        "hash-password",
     ] {
         let help = rutter(name.split(' ').chain(["--help"])).done();
         for words in examples(&help) {
@@ -95,6 +97,8 @@ fn every_example_of_the_help_means_something() {
                     };
                     assert!(named || from::convert(peer, &given).is_ok(), "{words:?}");
                 }
+                // It asks for a password.
+                Command::HashPassword(_) => {}
                 // What they name is on another machine.
                 Command::Config(_) => {}
                 #[allow(unreachable_patterns, reason = "there will be more commands")]
@@ -102,7 +106,7 @@ fn every_example_of_the_help_means_something() {
             }
         }
     }
-    assert!(seen >= 16, "{seen}");
+    assert!(seen >= 18, "{seen}");
 }
 
 #[test]

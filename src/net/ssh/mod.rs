@@ -1,8 +1,20 @@
 //! SSH (RFC 8210 §9.1) with russh and ring: the subsystem `rpki-rtr` and nothing else.
 
+mod authority;
+mod authorized_keys;
+mod key;
+pub mod password;
+mod pattern;
+mod queue;
+mod users;
+mod warnings;
+
 use std::path::PathBuf;
 
 use super::secret::Secret;
+
+pub use self::authority::Authority;
+pub use self::users::check_name;
 
 /// How a listener speaks SSH. Files are read when the acceptor is made.
 #[derive(Clone, Debug, Eq, PartialEq)]
