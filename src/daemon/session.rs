@@ -10,12 +10,16 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::counters::{Counters, Room};
+use super::counters::Counters;
+use super::handshakes::Handshakes;
 use super::listener::Terms;
 use super::peers::Peers;
+use super::profile::Offer;
 use super::store::{Moment, Store};
 use super::voice::Voice;
-use crate::net::{Peer, Stream};
+use crate::config::Limits;
+use crate::net::gate::{Bounds, Gate};
+use crate::net::{Identity, Peer, Stream};
 use crate::rtr::error::ErrorCode;
 use crate::rtr::server::{Close, Event, Output, ServerSession};
 
@@ -26,12 +30,45 @@ pub struct Shared {
     pub store: Arc<Store>,
     /// What is remembered of addresses.
     pub peers: Peers,
-    /// What peers may make us say.
+    /// What routers may make us say.
     pub voice: Voice,
+    /// What those may make us say who are refused: they shall not silence the routers.
+    pub refusals: Voice,
     /// Room for connections.
-    pub room: Room,
+    pub gate: Arc<Gate>,
+    /// Turns of handshakes.
+    pub handshakes: Handshakes,
     /// What is counted.
     pub counters: Counters,
+}
+
+impl Shared {
+    /// At the start of a server with these limits.
+    pub fn new(store: Arc<Store>, limits: &Limits) -> Self {
+        Self {
+            store,
+            peers: Peers::default(),
+            voice: Voice::default(),
+            refusals: Voice::default(),
+            gate: Gate::new(bounds(limits)),
+            handshakes: Handshakes::new(limits.handshakes),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes other limits. Who is there stays.
+    pub fn resize(&self, limits: &Limits) {
+        self.gate.resize(bounds(limits));
+        self.handshakes.resize(limits.handshakes);
+    }
+}
+
+const fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        total: limits.connections,
+        per_address: limits.connections_per_address,
+        per_network: limits.connections_per_network,
+    }
 }
 
 /// How a session ended.
@@ -45,6 +82,8 @@ pub enum End {
     Failed(io::Error),
     /// The router took no octet for too long.
     Stalled,
+    /// The router sent no query for too long.
+    Idle,
     /// The router was the slowest, and what it was being sent had to go.
     TooSlow,
     /// The server stops.
@@ -69,6 +108,7 @@ impl fmt::Display for End {
             Self::Gone => f.write_str("the router closed"),
             Self::Failed(error) => write!(f, "transport: {error}"),
             Self::Stalled => f.write_str("the router takes nothing"),
+            Self::Idle => f.write_str("the router asks for nothing"),
             Self::TooSlow => f.write_str("the router is several publications behind"),
             Self::Stopped => f.write_str("the server stops"),
         }
@@ -82,15 +122,14 @@ const TURN: usize = 256 * 1024;
 pub async fn serve(
     stream: Stream,
     peer: Peer,
+    identity: Identity,
     shared: Arc<Shared>,
     mut terms: watch::Receiver<Arc<Terms>>,
 ) -> End {
     let mut moments = shared.store.subscribe();
     moments.mark_changed();
-    let mut machine = ServerSession::new(
-        Arc::clone(&terms.borrow_and_update().server),
-        Instant::now(),
-    );
+    let offer = terms.borrow_and_update().offer(peer, &identity);
+    let mut machine = ServerSession::new(Arc::clone(&offer.server), Instant::now());
     if shared
         .peers
         .take_distrust(peer.address().ip(), Instant::now())
@@ -100,10 +139,13 @@ pub async fn serve(
     let mut session = Session {
         stream,
         peer,
+        identity,
         moments,
         machine,
         shared,
         terms,
+        offer,
+        heard: None,
     };
     let end = session.run().await;
     // An error report must be readable after the close, so what is unread is drained first.
@@ -116,10 +158,14 @@ pub async fn serve(
 struct Session {
     stream: Stream,
     peer: Peer,
+    identity: Identity,
     moments: watch::Receiver<Moment>,
     machine: ServerSession,
     shared: Arc<Shared>,
     terms: watch::Receiver<Arc<Terms>>,
+    offer: Arc<Offer>,
+    /// The last query, or the end of its answer.
+    heard: Option<Instant>,
 }
 
 impl Session {
@@ -143,6 +189,9 @@ impl Session {
                     Ok(())
                 }
                 Output::Event(event) => {
+                    if matches!(event, Event::Query { .. } | Event::Answered { .. }) {
+                        self.heard = Some(Instant::now());
+                    }
                     self.note(&event);
                     Ok(())
                 }
@@ -158,8 +207,11 @@ impl Session {
 
     fn next(&mut self) -> Output {
         if self.terms.has_changed().unwrap_or(false) {
-            let terms = self.terms.borrow_and_update();
-            self.machine.configure(Arc::clone(&terms.server));
+            self.offer = self
+                .terms
+                .borrow_and_update()
+                .offer(self.peer, &self.identity);
+            self.machine.configure(Arc::clone(&self.offer.server));
         }
         let moment = self.moments.borrow_and_update();
         self.machine.expect_data(!moment.withheld);
@@ -174,12 +226,32 @@ impl Session {
             .map(Into::into)
     }
 
+    /// When the router has asked for nothing for too long.
+    fn overdue(&self) -> Option<tokio::time::Instant> {
+        let overdue = self.heard?.checked_add(self.offer.idle?)?;
+        Some(overdue.into())
+    }
+
+    /// Tells the router of a restart where that is wanted (8210bis §8.5).
+    async fn part(&mut self) -> End {
+        if let Some(octets) = self.machine.farewell() {
+            self.shared.counters.reports_sent.count();
+            // One that takes nothing hears nothing: the connection ends all the same.
+            let _ = timeout(self.offer.stall, self.send(octets)).await;
+        }
+        End::Stopped
+    }
+
     /// Waits for input, a publication or the deadline. No buffer is held meanwhile.
     async fn wait(&mut self) -> Result<(), End> {
         if self.moments.borrow().stopping {
-            return Err(End::Stopped);
+            return Err(Box::pin(self.part()).await);
         }
-        let deadline = self.deadline();
+        let overdue = self.overdue();
+        if overdue.is_some_and(|overdue| overdue <= tokio::time::Instant::now()) {
+            return Err(End::Idle);
+        }
+        let deadline = [self.deadline(), overdue].into_iter().flatten().min();
         let until = deadline.unwrap_or_else(tokio::time::Instant::now);
         tokio::select! {
             readable = self.stream.readable() => {
@@ -193,7 +265,7 @@ impl Session {
 
     async fn wait_for_data(&mut self) -> Result<(), End> {
         if self.moments.borrow().stopping {
-            return Err(End::Stopped);
+            return Err(Box::pin(self.part()).await);
         }
         let until = self.deadline().unwrap_or_else(tokio::time::Instant::now);
         tokio::select! {
@@ -271,7 +343,7 @@ impl Session {
     }
 
     fn stall(&self) -> Duration {
-        self.terms.borrow().stall
+        self.offer.stall
     }
 
     fn note(&self, event: &Event) {
