@@ -49,19 +49,19 @@ impl Book {
     ///
     /// When it cannot be read, or a line of it cannot.
     pub(super) fn load(passwords: &Passwords, warnings: &mut Warnings) -> Result<Self, FileError> {
-        let path = match passwords {
-            Passwords::Users(path) => path,
-            Passwords::Single { file, .. } => file,
-        };
-        let book = match passwords {
+        let (book, path) = match passwords {
             Passwords::Users(path) => {
                 let users = Users::parse(path, &files::read(path, files::MAX_FILE)?)?;
                 if users.sorted.is_empty() {
                     warnings.file(path, "there is no user in it");
                 }
-                Self::Users(users)
+                (Self::Users(users), path)
             }
-            Passwords::Single { user, file } => Self::Single(Single::load(user, file)?),
+            Passwords::Single { user, file } => (Self::Single(Single::load(user, file)?), file),
+            Passwords::Minted { user, password } => {
+                let single = Single::new(user, password.reveal().as_bytes());
+                return Ok(Self::Single(single));
+            }
         };
         if files::is_public(path)? {
             warnings.file(path, "everybody can read it, and it is secret");
@@ -192,10 +192,14 @@ impl Single {
                 "the password is longer than 1024 octets",
             ));
         }
-        Ok(Self {
+        Ok(Self::new(user, &password))
+    }
+
+    fn new(user: &str, password: &[u8]) -> Self {
+        Self {
             user: digest(&SHA256, user.as_bytes()),
-            password: digest(&SHA256, &password),
-        })
+            password: digest(&SHA256, password),
+        }
     }
 
     /// Whether the user has this password. What is compared is digests, in constant time.
