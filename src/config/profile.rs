@@ -177,9 +177,9 @@ fn timing(
     let [refresh, retry, expire] = *timers;
     refresh.or(retry).or(expire)?;
     let timing = Timing::new(
-        refresh.unwrap_or(rtr.timing.refresh()),
-        retry.unwrap_or(rtr.timing.retry()),
-        expire.unwrap_or(rtr.timing.expire()),
+        refresh.unwrap_or_else(|| rtr.timing.refresh()),
+        retry.unwrap_or_else(|| rtr.timing.retry()),
+        expire.unwrap_or_else(|| rtr.timing.expire()),
     );
     let timing = timing.map_err(|error| {
         let keys = ["expire", "refresh", "retry"].map(|key| format!("{slot}.{key}"));
@@ -194,7 +194,7 @@ fn timing(
 fn versions(profile: &Profile, slot: &str, rtr: &Rtr, listeners: &[Listener], report: &mut Report) {
     let highest = profile.highest_version.unwrap_or(Version::V2);
     let lowest = listeners.iter().map(|listener| listener.versions.lowest());
-    let lowest = lowest.min().unwrap_or(rtr.versions.lowest());
+    let lowest = lowest.min().unwrap_or_else(|| rtr.versions.lowest());
     if highest < lowest {
         let reason = format!(
             "below what every listener speaks (found {highest}, expected {lowest} or more)"

@@ -171,7 +171,7 @@ fn authorized(raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<PathBuf
     const EXPECTED: &str = "a path, perhaps with %u in the name of the file";
     let path = resolve(value::text(raw, EXPECTED)?);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or(&path);
     match name.matches(USER).count() {
         _ if folder.to_string_lossy().contains(USER) => {
             Err(value::wrong("a folder with %u", raw, EXPECTED))

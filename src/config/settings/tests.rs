@@ -1,5 +1,7 @@
 //! The file, the environment and the flags, from literal texts.
 
+mod secure;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -32,7 +34,15 @@ fn file_and(
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("r.toml");
     fs::write(&file, text).unwrap();
-    for beside in ["token", "ca.pem", "cert.pem", "key.pem", "local.json"] {
+    for beside in [
+        "token",
+        "ca.pem",
+        "cert.pem",
+        "key.pem",
+        "local.json",
+        "keys",
+        "users",
+    ] {
         fs::write(folder.path().join(beside), "x").unwrap();
     }
     let mut settings = Settings {
