@@ -4,6 +4,7 @@ use tokio::net::TcpStream;
 
 use super::peer::{Identity, Peer, Transport};
 use super::refused::Refused;
+use super::ssh::SshAcceptor;
 use super::stream::Stream;
 
 /// The handshake of a listener. Cheap to clone; a reload makes another one, and the streams of
@@ -13,6 +14,8 @@ use super::stream::Stream;
 pub enum Acceptor {
     /// None: octets go as they are.
     Tcp,
+    /// SSH.
+    Ssh(SshAcceptor),
 }
 
 impl Acceptor {
@@ -20,6 +23,7 @@ impl Acceptor {
     pub const fn transport(&self) -> Transport {
         match self {
             Self::Tcp => Transport::Tcp,
+            Self::Ssh(_) => Transport::Ssh,
         }
     }
 
@@ -36,13 +40,11 @@ impl Acceptor {
     pub async fn accept(
         &self,
         socket: TcpStream,
-        _peer: Peer,
+        peer: Peer,
     ) -> Result<(Stream, Identity), Refused> {
         match self {
-            Self::Tcp => {
-                std::future::ready(()).await;
-                Ok((Stream::from(socket), Identity::Unproven))
-            }
+            Self::Tcp => Ok((Stream::from(socket), Identity::Unproven)),
+            Self::Ssh(ssh) => ssh.accept(socket, peer).await,
         }
     }
 }

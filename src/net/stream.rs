@@ -7,6 +7,8 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::ssh::SshStream;
+
 /// A connection: octets from the peer, octets to the peer.
 ///
 /// An idle session waits in [`readable`](Self::readable) and so holds no buffer.
@@ -15,6 +17,8 @@ use tokio::net::TcpStream;
 pub enum Stream {
     /// Plain TCP.
     Tcp(TcpStream),
+    /// The subsystem `rpki-rtr` of SSH.
+    Ssh(Box<SshStream>),
 }
 
 impl From<TcpStream> for Stream {
@@ -64,6 +68,7 @@ impl Stream {
     pub async fn readable(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.readable().await,
+            Self::Ssh(stream) => stream.readable().await,
         }
     }
 
@@ -76,6 +81,7 @@ impl Stream {
     pub fn try_recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let read = match self {
             Self::Tcp(socket) => socket.try_read(buffer),
+            Self::Ssh(stream) => return stream.try_recv(buffer),
         };
         would_block_is_none(read)
     }
@@ -98,18 +104,9 @@ impl Stream {
         if octets.is_empty() {
             return Ok(0);
         }
-        loop {
-            let Self::Tcp(socket) = self;
-            socket.writable().await?;
-            let written = socket.try_write(octets);
-            match would_block_is_none(written)? {
-                Some(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Some(taken) => {
-                    octets.advance(taken);
-                    return Ok(taken);
-                }
-                None => {}
-            }
+        match self {
+            Self::Tcp(socket) => send_tcp(socket, octets).await,
+            Self::Ssh(stream) => stream.send(octets).await,
         }
     }
 
@@ -124,10 +121,14 @@ impl Stream {
     ///
     /// Cancel safe: a future that was dropped has closed the connection, perhaps with a reset.
     pub async fn finish(self) {
-        let Self::Tcp(mut socket) = self;
-        if socket.shutdown().await.is_ok() {
-            // What the peer does not close in time is closed here all the same.
-            let _ = tokio::time::timeout(DRAIN_TIME, drain(&socket)).await;
+        match self {
+            Self::Tcp(mut socket) => {
+                if socket.shutdown().await.is_ok() {
+                    // What the peer does not close in time is closed here all the same.
+                    let _ = tokio::time::timeout(DRAIN_TIME, drain(&socket)).await;
+                }
+            }
+            Self::Ssh(stream) => stream.finish().await,
         }
     }
 
@@ -136,6 +137,22 @@ impl Stream {
     pub fn into_idle(self) -> Option<std::net::TcpStream> {
         match self {
             Self::Tcp(socket) => socket.into_std().ok(),
+            Self::Ssh(_) => None,
+        }
+    }
+}
+
+async fn send_tcp(socket: &TcpStream, octets: &mut Bytes) -> io::Result<usize> {
+    loop {
+        socket.writable().await?;
+        let written = socket.try_write(octets);
+        match would_block_is_none(written)? {
+            Some(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Some(taken) => {
+                octets.advance(taken);
+                return Ok(taken);
+            }
+            None => {}
         }
     }
 }

@@ -1,6 +1,22 @@
 //! SSH (RFC 8210 §9.1) with russh and ring: the subsystem `rpki-rtr` and nothing else.
 
+mod algorithms;
+mod authority;
+mod handler;
+mod host_keys;
+mod link;
+mod server;
+mod stream;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
+
+pub use self::algorithms::UnknownAlgorithm;
+pub use self::authority::Authority;
+pub use self::host_keys::Fingerprint;
+pub use self::server::SshAcceptor;
+pub use self::stream::SshStream;
 
 /// How a listener speaks SSH. Files are read when the acceptor is made.
 #[derive(Clone, Debug, Eq, PartialEq)]
