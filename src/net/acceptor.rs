@@ -4,6 +4,7 @@ use tokio::net::TcpStream;
 
 use super::peer::{Identity, Peer, Transport};
 use super::refused::Refused;
+use super::ssh::SshAcceptor;
 use super::stream::Stream;
 use super::tls::TlsAcceptor;
 
@@ -16,6 +17,8 @@ pub enum Acceptor {
     Tcp,
     /// That of TLS.
     Tls(TlsAcceptor),
+    /// SSH.
+    Ssh(SshAcceptor),
 }
 
 impl Acceptor {
@@ -24,6 +27,7 @@ impl Acceptor {
         match self {
             Self::Tcp => Transport::Tcp,
             Self::Tls(_) => Transport::Tls,
+            Self::Ssh(_) => Transport::Ssh,
         }
     }
 
@@ -48,6 +52,7 @@ impl Acceptor {
                 Ok((Stream::from(socket), Identity::Unproven))
             }
             Self::Tls(acceptor) => acceptor.accept(socket, peer).await,
+            Self::Ssh(ssh) => ssh.accept(socket, peer).await,
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::ssh::SshStream;
 use super::tls::TlsStream;
 
 /// A connection: octets from the peer, octets to the peer.
@@ -19,6 +20,8 @@ pub enum Stream {
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream>),
+    /// The subsystem `rpki-rtr` of SSH.
+    Ssh(Box<SshStream>),
 }
 
 impl From<TcpStream> for Stream {
@@ -69,6 +72,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => socket.readable().await,
             Self::Tls(stream) => stream.readable().await,
+            Self::Ssh(stream) => stream.readable().await,
         }
     }
 
@@ -82,6 +86,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => would_block_is_none(socket.try_read(buffer)),
             Self::Tls(stream) => stream.try_recv(buffer),
+            Self::Ssh(stream) => stream.try_recv(buffer),
         }
     }
 
@@ -106,6 +111,7 @@ impl Stream {
         match self {
             Self::Tcp(socket) => send(socket, octets).await,
             Self::Tls(stream) => stream.send(octets).await,
+            Self::Ssh(stream) => stream.send(octets).await,
         }
     }
 
@@ -128,6 +134,7 @@ impl Stream {
                 }
             }
             Self::Tls(stream) => stream.finish().await,
+            Self::Ssh(stream) => stream.finish().await,
         }
     }
 
@@ -136,7 +143,7 @@ impl Stream {
     pub fn into_idle(self) -> Option<std::net::TcpStream> {
         match self {
             Self::Tcp(socket) => socket.into_std().ok(),
-            Self::Tls(_) => None,
+            Self::Tls(_) | Self::Ssh(_) => None,
         }
     }
 }

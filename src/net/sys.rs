@@ -1,7 +1,7 @@
 //! What the system is told about our sockets and our memory.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
@@ -62,6 +62,24 @@ impl TcpOptions {
         socket.set_tcp_user_timeout(Some(self.user_timeout))?;
         socket.set_tcp_notsent_lowat(self.unsent_octets)
     }
+}
+
+/// Closes a connection in both directions, for whoever else holds it too.
+///
+/// # Errors
+///
+/// When it is not connected any more.
+pub fn shut(socket: &tokio::net::TcpStream) -> io::Result<()> {
+    SockRef::from(socket).shutdown(Shutdown::Both)
+}
+
+/// Closes our half of a connection.
+///
+/// # Errors
+///
+/// When it is not connected any more.
+pub fn shut_writing(socket: &tokio::net::TcpStream) -> io::Result<()> {
+    SockRef::from(socket).shutdown(Shutdown::Write)
 }
 
 /// Raises this process's limit of open files to what it may have: each router is one.

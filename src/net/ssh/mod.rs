@@ -1,11 +1,19 @@
 //! SSH (RFC 8210 §9.1) with russh and ring: the subsystem `rpki-rtr` and nothing else.
 
+mod algorithms;
 mod authority;
 mod authorized_keys;
+mod handler;
+mod host_keys;
 mod key;
+mod link;
 pub mod password;
 mod pattern;
 mod queue;
+mod server;
+mod stream;
+#[cfg(test)]
+mod tests;
 mod users;
 mod warnings;
 
@@ -13,7 +21,11 @@ use std::path::PathBuf;
 
 use super::secret::Secret;
 
+pub use self::algorithms::UnknownAlgorithm;
 pub use self::authority::Authority;
+pub use self::host_keys::Fingerprint;
+pub use self::server::SshAcceptor;
+pub use self::stream::SshStream;
 pub use self::users::check_name;
 
 /// How a listener speaks SSH. Files are read when the acceptor is made.
