@@ -8,6 +8,8 @@
 //! wait has an end.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod certificates;
