@@ -1,11 +1,12 @@
 //! What a carrier needs from its files, before anything is opened or changed.
 
-use std::path::Path;
-
 use super::certificates::Certificate;
 use crate::config::{Carrier, Config, Http, Md5};
 use crate::net::files::{self, FileError};
+use crate::net::ssh::SshAcceptor;
+use crate::net::tls::{CertificateFacts, TlsAcceptor};
 use crate::net::{Acceptor, Md5Key};
+use crate::payload::UnixTime;
 
 /// A carrier with everything that its files say.
 #[derive(Debug)]
@@ -42,10 +43,32 @@ impl Loaded {
 pub(super) fn load(carrier: &Carrier) -> Result<Loaded, FileError> {
     match carrier {
         Carrier::Tcp(md5) => signed(md5),
-        Carrier::Tls(_) | Carrier::Ssh(_) => Err(FileError::new(
-            Path::new(carrier.transport().name()),
-            "this version does not have it yet",
-        )),
+        Carrier::Tls(options) => {
+            let acceptor = TlsAcceptor::load(options)?;
+            Ok(Loaded {
+                certificates: acceptor.certificates().iter().map(certificate).collect(),
+                warnings: acceptor.warnings().to_vec(),
+                ..Loaded::plain(Acceptor::Tls(acceptor))
+            })
+        }
+        Carrier::Ssh(options) => {
+            let acceptor = SshAcceptor::load(options)?;
+            let shown = acceptor.fingerprints().iter();
+            Ok(Loaded {
+                fingerprints: shown.map(ToString::to_string).collect(),
+                warnings: acceptor.warnings().to_vec(),
+                ..Loaded::plain(Acceptor::Ssh(acceptor))
+            })
+        }
+    }
+}
+
+fn certificate(facts: &CertificateFacts) -> Certificate {
+    let file = facts.file.as_ref();
+    let file = file.map_or_else(|| "minted".into(), |file| file.display().to_string());
+    Certificate {
+        file: file.into(),
+        until: UnixTime::new(facts.not_after),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The keys of the host: read, made where there is none, and never shown.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -23,6 +24,12 @@ pub struct Fingerprint {
     pub algorithm: Box<str>,
     /// `SHA256:` and the digest in base 64, as `ssh-keygen -l` writes it.
     pub sha256: Box<str>,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.algorithm, self.sha256)
+    }
 }
 
 /// The keys of a host, one of each algorithm at most.
