@@ -187,7 +187,7 @@ impl Findings {
     ) -> Result<Certificate, FileError> {
         let read = Certificate::read(octets).map_err(|error| {
             let cause = format!("expected a certificate: {error}");
-            FileError::new(file.unwrap_or(Path::new("-")), cause)
+            FileError::new(file.unwrap_or_else(|| Path::new("-")), cause)
         })?;
         let mut names = read.names();
         if names.is_empty() {

@@ -86,3 +86,6 @@ pub struct ClientOptions {
     /// Whether anybody is taken for the server. Loud, and for laboratories only.
     pub insecure: bool,
 }
+
+#[cfg(test)]
+mod tests;

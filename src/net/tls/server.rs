@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -202,8 +202,8 @@ fn verifier(
         builder = builder.allow_unauthenticated();
     }
     builder.build().map_err(|error| {
-        let first = check.ca.first().map_or(Path::new("client CA"), |path| path);
-        FileError::new(first, error)
+        let first = check.ca.first().map(PathBuf::as_path);
+        FileError::new(first.unwrap_or_else(|| Path::new("client CA")), error)
     })
 }
 

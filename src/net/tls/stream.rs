@@ -112,6 +112,13 @@ impl TlsStream {
         self.part().await;
     }
 
+    /// The octets that were sealed and not sent yet.
+    #[cfg(test)]
+    pub(super) fn sealed_octets(&mut self) -> usize {
+        let state = self.tls.process_new_packets().unwrap();
+        state.tls_bytes_to_write()
+    }
+
     async fn shake_hands(&mut self) -> Result<(), Broken> {
         while self.tls.is_handshaking() || self.tls.wants_write() {
             if self.tls.wants_write() {
@@ -220,9 +227,10 @@ impl Write for Socket<'_> {
     }
 }
 
-/// The most octets that are sealed before the socket has taken them: two records. They are a
-/// copy, so this is what a peer that stops reading costs.
-const SEALED: usize = 32 * 1024;
+/// The most octets that are sealed before the socket has taken them: three records. They are a
+/// copy, so this is what a peer that stops reading costs. As measured, a connection then does nine
+/// tenths and more of what rustls does in pieces of 64 KiB, and eight with two records.
+const SEALED: usize = 48 * 1024;
 
 /// Reads from the socket in search of one octet: more than a record has.
 const READS: usize = 8;
