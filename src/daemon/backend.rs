@@ -85,6 +85,7 @@ pub(super) fn new(
         }
     };
     let (for_status, for_metrics) = (now(), now());
+    let clients = Arc::clone(&shared.clients);
     let (explained, compared) = (view.clone(), view.clone());
     Backend {
         status: Box::new(move || {
@@ -108,6 +109,7 @@ pub(super) fn new(
             let view = Arc::clone(&compared.borrow());
             disagreement(&view, limit)
         }),
+        clients: Box::new(move |limit| value(&clients.first(limit))),
         commands,
     }
 }

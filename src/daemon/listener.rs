@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info};
 
+use super::clients::Who;
 use super::counters::Refusal;
+use super::pipeline::unix_now;
 use super::profile::{Offer, Profiles};
 use super::session::{self, Shared};
 use crate::config;
@@ -44,8 +46,9 @@ impl Terms {
     }
 
     /// What a router gets.
-    pub fn offer(&self, peer: Peer, identity: &Identity) -> Arc<Offer> {
-        Arc::clone(self.profiles.choose(peer.address().ip(), identity))
+    pub fn offer(&self, who: &Who) -> Arc<Offer> {
+        let address = who.peer.address().ip();
+        Arc::clone(self.profiles.choose(address, &who.identity))
     }
 }
 
@@ -166,7 +169,12 @@ async fn serve(
     } = router;
     let open = Open::new(&shared, peer.transport());
     debug!(%peer, transport = peer.transport().name(), %identity, "connected");
-    let end = session::serve(stream, peer, identity, Arc::clone(&shared), terms).await;
+    let who = Arc::new(Who {
+        peer,
+        identity,
+        since: unix_now(),
+    });
+    let end = session::serve(stream, who, Arc::clone(&shared), terms).await;
     if end.is_eviction() {
         shared.counters.evicted.count();
     }

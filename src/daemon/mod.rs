@@ -4,6 +4,7 @@
 //! Nobody ever waits for anybody: sources wait for the pipeline only, the pipeline for nobody,
 //! and a slow router for itself.
 
+pub mod clients;
 pub mod counters;
 pub mod handshakes;
 pub mod lifecycle;

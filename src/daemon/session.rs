@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
+use super::clients::{Client, Clients, Who};
 use super::counters::Counters;
 use super::handshakes::Handshakes;
 use super::listener::Terms;
@@ -18,8 +19,8 @@ use super::profile::Offer;
 use super::store::{Moment, Store};
 use super::voice::Voice;
 use crate::config::Limits;
+use crate::net::Stream;
 use crate::net::gate::{Bounds, Gate};
-use crate::net::{Identity, Peer, Stream};
 use crate::rtr::error::ErrorCode;
 use crate::rtr::server::{Close, Event, Output, ServerSession};
 
@@ -38,6 +39,8 @@ pub struct Shared {
     pub gate: Arc<Gate>,
     /// Turns of handshakes.
     pub handshakes: Handshakes,
+    /// Who is there.
+    pub clients: Arc<Clients>,
     /// What is counted.
     pub counters: Counters,
 }
@@ -52,6 +55,7 @@ impl Shared {
             refusals: Voice::default(),
             gate: Gate::new(bounds(limits)),
             handshakes: Handshakes::new(limits.handshakes),
+            clients: Arc::default(),
             counters: Counters::default(),
         }
     }
@@ -121,14 +125,15 @@ const TURN: usize = 256 * 1024;
 /// Serves one router until the end.
 pub async fn serve(
     stream: Stream,
-    peer: Peer,
-    identity: Identity,
+    who: Arc<Who>,
     shared: Arc<Shared>,
     mut terms: watch::Receiver<Arc<Terms>>,
 ) -> End {
     let mut moments = shared.store.subscribe();
     moments.mark_changed();
-    let offer = terms.borrow_and_update().offer(peer, &identity);
+    let peer = who.peer;
+    let offer = terms.borrow_and_update().offer(&who);
+    let client = shared.clients.list(Arc::clone(&who), Arc::clone(&offer));
     let mut machine = ServerSession::new(Arc::clone(&offer.server), Instant::now());
     if shared
         .peers
@@ -138,8 +143,8 @@ pub async fn serve(
     }
     let mut session = Session {
         stream,
-        peer,
-        identity,
+        who,
+        client,
         moments,
         machine,
         shared,
@@ -157,8 +162,8 @@ pub async fn serve(
 
 struct Session {
     stream: Stream,
-    peer: Peer,
-    identity: Identity,
+    who: Arc<Who>,
+    client: Client,
     moments: watch::Receiver<Moment>,
     machine: ServerSession,
     shared: Arc<Shared>,
@@ -189,9 +194,7 @@ impl Session {
                     Ok(())
                 }
                 Output::Event(event) => {
-                    if matches!(event, Event::Query { .. } | Event::Answered { .. }) {
-                        self.heard = Some(Instant::now());
-                    }
+                    self.remember(&event);
                     self.note(&event);
                     Ok(())
                 }
@@ -207,10 +210,8 @@ impl Session {
 
     fn next(&mut self) -> Output {
         if self.terms.has_changed().unwrap_or(false) {
-            self.offer = self
-                .terms
-                .borrow_and_update()
-                .offer(self.peer, &self.identity);
+            self.offer = self.terms.borrow_and_update().offer(&self.who);
+            self.client.gets(&self.offer);
             self.machine.configure(Arc::clone(&self.offer.server));
         }
         let moment = self.moments.borrow_and_update();
@@ -329,7 +330,7 @@ impl Session {
         let delay = self
             .shared
             .peers
-            .report_delay(self.peer.address().ip(), Instant::now());
+            .report_delay(self.who.peer.address().ip(), Instant::now());
         self.shared.counters.reports_sent.count();
         // Held back, it would hold up a stop; and a plain close is what calms a router most.
         tokio::select! {
@@ -342,12 +343,24 @@ impl Session {
         }
     }
 
+    /// Keeps what others ask about this router, and when it was last heard of.
+    fn remember(&mut self, event: &Event) {
+        if matches!(event, Event::Query { .. } | Event::Answered { .. }) {
+            self.heard = Some(Instant::now());
+        }
+        if let (Event::Answered { .. }, Some(version), Some(serial)) =
+            (event, self.machine.version(), self.machine.serial())
+        {
+            self.client.has(version, serial);
+        }
+    }
+
     fn stall(&self) -> Duration {
         self.offer.stall
     }
 
     fn note(&self, event: &Event) {
-        let peer = self.peer;
+        let peer = self.who.peer;
         self.shared.counters.note(event);
         match event {
             Event::Query {

@@ -440,6 +440,41 @@ pub struct CertificateStatus {
     pub until: Moment,
 }
 
+/// The routers: the answer of `/api/v1/clients`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Clients {
+    /// How many there are.
+    pub total: u64,
+    /// Those that are listed, in the order in which they came.
+    pub clients: Vec<ClientStatus>,
+}
+
+/// A router.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ClientStatus {
+    /// Its address and port; behind a proxy, those that the proxy named.
+    pub address: String,
+    /// How octets travel: `tcp`, `tls` or `ssh`.
+    pub transport: String,
+    /// The user that it is logged in as, over SSH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The DNS names of its certificate, over TLS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// The name of its profile; absent when none fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// When its session began.
+    pub since: Moment,
+    /// The version it speaks; absent before its first answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u8>,
+    /// The serial of the set that it has; absent before its first answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u32>,
+}
+
 /// The routers, in numbers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SessionStatus {

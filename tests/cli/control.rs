@@ -106,6 +106,7 @@ fn backend(ready: bool, commands: mpsc::Sender<Request>) -> Backend {
         metrics: Box::new(|_: &mut Exposition| {}),
         explain: Box::new(|_, _| Ok(Value::Null)),
         disagreement: Box::new(|_| Ok(Value::Null)),
+        clients: Box::new(|_| Ok(Value::Null)),
         commands,
     }
 }

@@ -378,6 +378,7 @@ fn the_first_profile_that_fits_says_what_a_router_gets() {
             },
         ];
     });
+    assert_eq!(door.shared.clients.first(9).total, 0);
     let mut old = door.from(1, 1);
     old.send(&RESET_QUERY[2]);
     let refused = old.expect(ERROR_REPORT);
@@ -392,6 +393,14 @@ fn the_first_profile_that_fits_says_what_a_router_gets() {
     assert_eq!(types, [11]);
     let mut other = door.from(3, 1);
     assert_eq!(other.load(2).payload.len(), 3);
+    let listed = door.shared.clients.first(2);
+    assert_eq!((listed.total, listed.clients.len()), (3, 2));
+    let [first, second] = [&listed.clients[0], &listed.clients[1]];
+    assert_eq!(first.address, old.stream.local_addr().unwrap().to_string());
+    assert_eq!((&*first.transport, first.version), ("tcp", Some(1)));
+    assert_eq!(first.serial, Some(answer.has.serial));
+    let profiles = [first, second].map(|client| client.profile.as_deref());
+    assert_eq!(profiles, [Some("old"), Some("quiet")]);
     door.publish(64497);
     other.expect(NOTIFY);
     old.expect(NOTIFY);

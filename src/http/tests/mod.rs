@@ -138,6 +138,7 @@ fn backend(ready: Ready, commands: mpsc::Sender<Request>) -> Backend {
             13 => panic!("an unlucky number"),
             limit => Ok(json!({ "limit": limit })),
         }),
+        clients: Box::new(|limit| Ok(json!({ "total": 0, "limit": limit }))),
         commands,
     }
 }
