@@ -49,6 +49,8 @@ mod router;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
+mod ssh;
+#[cfg(test)]
 mod stop;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
