@@ -2,7 +2,13 @@
 
 mod authority;
 mod authorized_keys;
+mod client;
+mod client_error;
+mod connection;
+mod cut;
+mod greeter;
 mod key;
+mod known_hosts;
 pub mod password;
 mod pattern;
 mod queue;
@@ -12,6 +18,9 @@ mod warnings;
 use std::path::PathBuf;
 
 pub use self::authority::Authority;
+pub use self::client::SshConnector;
+pub use self::client_error::{ClientError, ShownKey};
+pub use self::connection::SshConnection;
 pub use self::users::check_name;
 
 /// How a listener speaks SSH. Files are read when the acceptor is made.
