@@ -3,9 +3,15 @@
 mod algorithms;
 mod authority;
 mod authorized_keys;
+mod client;
+mod client_error;
+mod connection;
+mod cut;
+mod greeter;
 mod handler;
 mod host_keys;
 mod key;
+mod known_hosts;
 mod link;
 pub mod password;
 mod pattern;
@@ -23,6 +29,9 @@ use super::secret::Secret;
 
 pub use self::algorithms::UnknownAlgorithm;
 pub use self::authority::Authority;
+pub use self::client::SshConnector;
+pub use self::client_error::{ClientError, ShownKey};
+pub use self::connection::SshConnection;
 pub use self::host_keys::Fingerprint;
 pub use self::server::SshAcceptor;
 pub use self::stream::SshStream;

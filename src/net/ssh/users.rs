@@ -16,7 +16,7 @@ use super::warnings::Warnings;
 use crate::net::files::{self, FileError};
 use crate::net::refused::Reason;
 
-/// Says why a name cannot be one of a user, `Ok` if it can: it has 1 to 255 octets and neither
+/// Says why a name cannot be one of a user, `Ok` if it can: it has 1 to 128 octets and neither
 /// white space, control characters, slashes nor colons.
 ///
 /// # Errors
@@ -26,11 +26,11 @@ pub fn check_name(name: &str) -> Result<(), &'static str> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '/');
     match name.len() {
         0 => Err("the name is empty"),
-        1..=255 if name.contains(odd) => {
+        1..=LONGEST_NAME if name.contains(odd) => {
             Err("the name has white space, a control character, a slash or a colon in it")
         }
-        1..=255 => Ok(()),
-        _ => Err("the name is longer than 255 octets"),
+        1..=LONGEST_NAME => Ok(()),
+        _ => Err("the name is longer than 128 octets"),
     }
 }
 
@@ -222,6 +222,9 @@ fn same(expected: &Digest, text: &str) -> Choice {
     expected.as_ref().ct_eq(found.as_ref())
 }
 
+/// The most octets of a name: names go to logs.
+const LONGEST_NAME: usize = 128;
+
 /// The most octets of a line: a long name and the longest hash.
 const MAX_LINE: usize = 1024;
 
@@ -320,8 +323,8 @@ mod tests {
                 "{error}"
             );
         }
-        let long = format!("{}:{HASH}", "a".repeat(256));
-        assert!(parse(long).err().unwrap().contains("longer than 255"));
+        let long = format!("{}:{HASH}", "a".repeat(129));
+        assert!(parse(long).err().unwrap().contains("longer than 128"));
         let long = format!("a:{HASH}{}", "A".repeat(2_000));
         assert!(parse(long).err().unwrap().contains("longer than 1024"));
         assert!(parse(b"\xff:x").err().unwrap().contains("UTF-8"));
