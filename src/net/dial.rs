@@ -9,12 +9,15 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use super::endpoint::Endpoint;
+use super::files::FileError;
 use super::host::{Host, HostPort};
 use super::peer::{Peer, Transport};
 use super::refused::{Reason, Refused};
+use super::ssh::{self, SshConnector};
 use super::stream::Stream;
 use super::sys::TcpOptions;
-use super::tls::TlsConnector;
+use super::tls::{self, TlsConnector};
 
 /// Where to connect to, and how.
 #[derive(Clone, Debug)]
@@ -29,13 +32,57 @@ pub enum Target {
         /// The handshake.
         connector: TlsConnector,
     },
+    /// The subsystem `rpki-rtr` of SSH.
+    Ssh {
+        /// The host and port.
+        at: HostPort,
+        /// The name to log in with.
+        user: Box<str>,
+        /// How to log in.
+        connector: SshConnector,
+    },
 }
 
 impl Target {
+    /// The cache at an endpoint, with what the files say that its transport needs; `None` when
+    /// there can be no cache at such an endpoint. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be used.
+    pub fn load(
+        endpoint: &Endpoint,
+        tls: &tls::ClientOptions,
+        ssh: &ssh::ClientOptions,
+    ) -> Result<Option<Self>, FileError> {
+        Ok(match endpoint {
+            Endpoint::Tcp(at) => Some(Self::Tcp(at.clone())),
+            Endpoint::Tls(at) => Some(Self::Tls {
+                at: at.clone(),
+                connector: TlsConnector::load(tls)?,
+            }),
+            Endpoint::Ssh { user, at } => Some(Self::Ssh {
+                at: at.clone(),
+                user: user.clone(),
+                connector: SshConnector::load(ssh)?,
+            }),
+            Endpoint::Web(_) | Endpoint::Feed(_) | Endpoint::File(_) | Endpoint::Stdin => None,
+        })
+    }
+
     /// The host and port.
     pub const fn at(&self) -> &HostPort {
         match self {
-            Self::Tcp(at) | Self::Tls { at, .. } => at,
+            Self::Tcp(at) | Self::Tls { at, .. } | Self::Ssh { at, .. } => at,
+        }
+    }
+
+    /// What looks wrong with the files, a line each.
+    pub fn warnings(&self) -> &[String] {
+        match self {
+            Self::Tcp(_) => &[],
+            Self::Tls { connector, .. } => connector.warnings(),
+            Self::Ssh { connector, .. } => connector.warnings(),
         }
     }
 
@@ -44,13 +91,22 @@ impl Target {
         match self {
             Self::Tcp(_) => Transport::Tcp,
             Self::Tls { .. } => Transport::Tls,
+            Self::Ssh { .. } => Transport::Ssh,
         }
     }
 
-    async fn shake_hands(&self, socket: TcpStream) -> Result<Stream, Refused> {
+    async fn shake_hands(&self, socket: TcpStream) -> Result<Stream, HandshakeError> {
         match self {
             Self::Tcp(_) => Ok(Stream::from(socket)),
-            Self::Tls { at, connector } => connector.connect(socket, at.host()).await,
+            Self::Tls { at, connector } => Ok(connector.connect(socket, at.host()).await?),
+            Self::Ssh {
+                at,
+                user,
+                connector,
+            } => {
+                let session = connector.connect(socket, at, user).await?;
+                Ok(Stream::SshClient(Box::new(session)))
+            }
         }
     }
 }
@@ -61,6 +117,7 @@ impl fmt::Display for Target {
         match self {
             Self::Tcp(at) => write!(f, "tcp://{at}"),
             Self::Tls { at, .. } => write!(f, "tls://{at}"),
+            Self::Ssh { at, user, .. } => write!(f, "ssh://{user}@{at}"),
         }
     }
 }
@@ -86,15 +143,17 @@ pub async fn dial(
 ) -> Result<(Stream, Peer), DialError> {
     let deadline = Instant::now() + limit;
     let (socket, address) = reach(target.at(), deadline, options).await?;
-    let refused = match timeout_at(deadline, target.shake_hands(socket)).await {
+    // Boxed: the handshake of SSH is large, and gone once there is a stream.
+    let handshake = Box::pin(target.shake_hands(socket));
+    let cause = match timeout_at(deadline, handshake).await {
         Ok(Ok(stream)) => return Ok((stream, Peer::new(address, target.transport()))),
-        Ok(Err(refused)) => refused,
-        Err(_) => Refused::new(Reason::Deadline, format_args!("not done in {limit:?}")),
+        Ok(Err(cause)) => cause,
+        Err(_) => Refused::new(Reason::Deadline, format_args!("not done in {limit:?}")).into(),
     };
     Err(DialError::Handshake {
         at: target.at().clone(),
         address,
-        refused,
+        cause: Box::new(cause),
     })
 }
 
@@ -184,9 +243,49 @@ pub enum DialError {
         at: HostPort,
         /// The address that answers.
         address: SocketAddr,
-        /// Why; what is said of a peer is said of the server.
-        refused: Refused,
+        /// Why.
+        cause: Box<HandshakeError>,
     },
+}
+
+/// Why a handshake comes to nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// Of TLS, or too late; what is said of a peer is said of the server.
+    Refused(Refused),
+    /// Of SSH.
+    Ssh(ssh::ClientError),
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(cause) => cause.fmt(f),
+            Self::Ssh(cause) => cause.fmt(f),
+        }
+    }
+}
+
+impl Error for HandshakeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(cause) => cause.source(),
+            Self::Ssh(cause) => cause.source(),
+        }
+    }
+}
+
+impl From<Refused> for HandshakeError {
+    fn from(cause: Refused) -> Self {
+        Self::Refused(cause)
+    }
+}
+
+impl From<ssh::ClientError> for HandshakeError {
+    fn from(cause: ssh::ClientError) -> Self {
+        Self::Ssh(cause)
+    }
 }
 
 impl fmt::Display for DialError {
@@ -214,7 +313,7 @@ impl Error for DialError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Lookup { error, .. } => Some(error),
-            Self::Handshake { refused, .. } => Some(refused),
+            Self::Handshake { cause, .. } => Some(&**cause),
             Self::NoAddress { .. } | Self::Unreachable { .. } => None,
         }
     }

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::ssh::SshStream;
+use super::ssh::{SshConnection, SshStream};
 use super::tls::TlsStream;
 
 /// A connection: octets from the peer, octets to the peer.
@@ -22,6 +22,8 @@ pub enum Stream {
     Tls(Box<TlsStream>),
     /// The subsystem `rpki-rtr` of SSH.
     Ssh(Box<SshStream>),
+    /// The same, begun from here.
+    SshClient(Box<SshConnection>),
 }
 
 impl From<TcpStream> for Stream {
@@ -73,6 +75,7 @@ impl Stream {
             Self::Tcp(socket) => socket.readable().await,
             Self::Tls(stream) => stream.readable().await,
             Self::Ssh(stream) => stream.readable().await,
+            Self::SshClient(stream) => stream.readable().await,
         }
     }
 
@@ -87,6 +90,7 @@ impl Stream {
             Self::Tcp(socket) => would_block_is_none(socket.try_read(buffer)),
             Self::Tls(stream) => stream.try_recv(buffer),
             Self::Ssh(stream) => stream.try_recv(buffer),
+            Self::SshClient(stream) => stream.try_recv(buffer),
         }
     }
 
@@ -112,6 +116,7 @@ impl Stream {
             Self::Tcp(socket) => send(socket, octets).await,
             Self::Tls(stream) => stream.send(octets).await,
             Self::Ssh(stream) => stream.send(octets).await,
+            Self::SshClient(stream) => stream.send(octets).await,
         }
     }
 
@@ -135,6 +140,7 @@ impl Stream {
             }
             Self::Tls(stream) => stream.finish().await,
             Self::Ssh(stream) => stream.finish().await,
+            Self::SshClient(stream) => stream.finish().await,
         }
     }
 
@@ -143,7 +149,7 @@ impl Stream {
     pub fn into_idle(self) -> Option<std::net::TcpStream> {
         match self {
             Self::Tcp(socket) => socket.into_std().ok(),
-            Self::Tls(_) | Self::Ssh(_) => None,
+            Self::Tls(_) | Self::Ssh(_) | Self::SshClient(_) => None,
         }
     }
 }

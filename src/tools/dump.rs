@@ -7,13 +7,13 @@ use std::io;
 use std::time::Duration;
 
 use tokio::runtime;
+use tracing::warn;
 
 use crate::client::{self, FetchError, Progress};
 use crate::json::write::DumpMetadata;
 use crate::json::{Document, Limits, ReadError, decompress};
 use crate::net::files::FileError;
-use crate::net::tls::{self, TlsConnector};
-use crate::net::{Endpoint, HostPort, Target};
+use crate::net::{Endpoint, HostPort, Target, ssh, tls};
 use crate::payload::Rows;
 use crate::rtr::Versions;
 use crate::rtr::client::ClientConfig;
@@ -27,6 +27,10 @@ pub struct Request {
     pub versions: Versions,
     /// How long the answer may take.
     pub limit: Duration,
+    /// How TLS is spoken with a cache.
+    pub tls: tls::ClientOptions,
+    /// How SSH is spoken with a cache.
+    pub ssh: ssh::ClientOptions,
 }
 
 /// A complete set.
@@ -46,7 +50,7 @@ pub enum DumpError {
     /// The cache did not give it.
     Fetch(HostPort, FetchError),
     /// A file that the transport needs cannot be used.
-    Files(HostPort, FileError),
+    Files(Endpoint, FileError),
     /// There is no runtime to talk to a cache with.
     Runtime(io::Error),
     /// The document does not have it.
@@ -60,7 +64,8 @@ pub enum DumpError {
 impl fmt::Display for DumpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fetch(at, _) | Self::Files(at, _) => write!(f, "no set from {at}"),
+            Self::Fetch(at, _) => write!(f, "no set from {at}"),
+            Self::Files(from, _) => write!(f, "no set from {from}"),
             Self::Runtime(_) => f.write_str("cannot start"),
             Self::Document(from, _) => write!(f, "{from} refused"),
             Self::Open(from, _) => write!(f, "cannot read {from}"),
@@ -94,21 +99,21 @@ impl Error for DumpError {
 pub fn dump(request: &Request, show: impl FnMut(Progress)) -> Result<Dumped, DumpError> {
     let from = &request.from;
     match from {
-        Endpoint::Tcp(at) => from_cache(request, &Target::Tcp(at.clone()), show),
-        Endpoint::Tls(at) => {
-            let connector = TlsConnector::load(&tls::ClientOptions::default())
-                .map_err(|cause| DumpError::Files(at.clone(), cause))?;
-            let at = at.clone();
-            from_cache(request, &Target::Tls { at, connector }, show)
+        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
+            let target = Target::load(from, &request.tls, &request.ssh);
+            let target = target.map_err(|cause| DumpError::Files(from.clone(), cause))?;
+            let target = target.ok_or_else(|| DumpError::Unsupported(from.clone()))?;
+            for warning in target.warnings() {
+                warn!("{warning}");
+            }
+            from_cache(request, &target, show)
         }
         Endpoint::Stdin => from_document(from, io::stdin().lock()),
         Endpoint::File(path) => {
             let file = File::open(path).map_err(|cause| DumpError::Open(from.clone(), cause))?;
             from_document(from, file)
         }
-        Endpoint::Ssh { .. } | Endpoint::Web(_) | Endpoint::Feed(_) => {
-            Err(DumpError::Unsupported(from.clone()))
-        }
+        Endpoint::Web(_) | Endpoint::Feed(_) => Err(DumpError::Unsupported(from.clone())),
     }
 }
 

@@ -125,11 +125,11 @@ async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result
         Endpoint::File(path) => file::deliver(source, path, outlet, requests).await,
         Endpoint::Stdin => stdin::deliver(source, outlet, requests).await,
         Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet, requests)).await,
-        Endpoint::Tcp(_) | Endpoint::Tls(_) => {
+        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
             Box::pin(cache::deliver(source, endpoint, outlet, requests)).await
         }
         // The configuration lets none of these through yet.
-        Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
+        Endpoint::Feed(_) => {
             let result = Err(SourceError::Reader);
             outlet
                 .send(Occasion::Schedule, result, Duration::ZERO)

@@ -5,7 +5,6 @@ use tracing::warn;
 
 use super::error::SourceError;
 use crate::config::Source;
-use crate::net::tls::TlsConnector;
 use crate::net::{Endpoint, Target};
 
 /// The way to the cache of a source.
@@ -33,25 +32,18 @@ impl<'s> Way<'s> {
 
     /// Reads the files, and says what looks wrong with them, unless that was said before.
     pub(super) async fn target(&mut self) -> Result<Target, SourceError> {
-        match self.endpoint {
-            Endpoint::Tcp(at) => Ok(Target::Tcp(at.clone())),
-            Endpoint::Tls(at) => {
-                let options = self.source.tls.clone();
-                let loaded = spawn_blocking(move || TlsConnector::load(&options)).await;
-                let connector = loaded.map_err(|_| SourceError::Reader)?.map_err(|error| {
-                    SourceError::Secret {
-                        what: "certificate or key for tls".into(),
-                        error: String::from(error.cause).into(),
-                        path: error.path,
-                    }
-                })?;
-                self.say(connector.warnings());
-                let at = at.clone();
-                Ok(Target::Tls { at, connector })
-            }
-            // The configuration lets none of these through yet.
-            _ => Err(SourceError::Reader),
-        }
+        let (endpoint, source) = (self.endpoint.clone(), self.source);
+        let (tls, ssh) = (source.tls.clone(), source.ssh.clone());
+        let loaded = spawn_blocking(move || Target::load(&endpoint, &tls, &ssh)).await;
+        let target = loaded.map_err(|_| SourceError::Reader)?;
+        let target = target.map_err(|error| SourceError::Secret {
+            what: "certificate, key or password".into(),
+            error: String::from(error.cause).into(),
+            path: error.path,
+        })?;
+        let target = target.ok_or(SourceError::Reader)?;
+        self.say(target.warnings());
+        Ok(target)
     }
 
     fn say(&mut self, warnings: &[String]) {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::pki::{Ca, names};
 use super::{PATIENCE, check, peer, server, sockets};
-use crate::net::dial::{DialError, Target, dial};
+use crate::net::dial::{DialError, HandshakeError, Target, dial};
 use crate::net::host::{Host, HostPort};
 use crate::net::peer::{Identity, Transport};
 use crate::net::refused::{Reason, Refused};
@@ -196,8 +196,11 @@ async fn dialling_includes_the_handshake() {
     // Who says nothing is waited for within the one limit.
     let limit = Duration::from_millis(50);
     let error = dial(&target, limit, &options).await.unwrap_err();
-    let DialError::Handshake { refused, .. } = &error else {
+    let DialError::Handshake { cause, .. } = &error else {
         unreachable!("{error}");
+    };
+    let HandshakeError::Refused(refused) = &**cause else {
+        unreachable!("{cause}");
     };
     assert_eq!(refused.reason, Reason::Deadline);
     assert!(
