@@ -142,7 +142,7 @@ fn what_is_typed_wrong_is_exit_code_2() {
         (&["dump", ""], "empty"),
         (&["dump", "cache.example:323"], "tcp://cache.example:323"),
         (&["dump", "gopher://cache.example"], "gopher"),
-        (&["dump", "ssh://a@127.0.0.1"], "cannot be read so far"),
+        (&["dump", "ssh://a@127.0.0.1"], "--ssh-key"),
         (&["--log", "rutter=loud", "dump", "x"], "--log"),
     ];
     for (arguments, reason) in wrong {

@@ -54,8 +54,8 @@ impl SshConnector {
         let password = password.map(|path| read_password(path, &mut warnings));
         let password = password.transpose()?;
         if key.is_none() && password.is_none() {
-            let cause = "ssh needs a key or a password, and there is neither; set key or \
-                         password-file";
+            let cause = "logging in takes a key or a password, and there is neither: give key or \
+                         password-file in a configuration, --ssh-key or --password-file elsewhere";
             return Err(FileError::new(Path::new("ssh://"), cause));
         }
         let known = match (options.insecure, options.known_hosts.as_slice()) {
