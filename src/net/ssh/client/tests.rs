@@ -643,7 +643,7 @@ fn what_cannot_be_used_is_refused_at_once() {
 
     setting.options.key = None;
     let error = fails(&setting.options);
-    assert!(error.contains("set key or password-file"), "{error}");
+    assert!(error.contains("give key or password-file"), "{error}");
 
     for (text, why) in [
         ("", "no private key"),
