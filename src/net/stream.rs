@@ -12,7 +12,8 @@ use super::tls::TlsStream;
 
 /// A connection: octets from the peer, octets to the peer.
 ///
-/// An idle session waits in [`readable`](Self::readable) and so holds no buffer.
+/// An idle session waits in [`readable`](Self::readable) and so holds no buffer of ours; what
+/// encrypts has its own.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Stream {

@@ -1,6 +1,6 @@
 //! The SSH server against OpenSSH.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -26,7 +26,7 @@ const OCTETS: usize = 1 << 20;
 /// A server that answers each query of 8 octets with the same image, and ends with the client's.
 struct Server {
     address: SocketAddr,
-    ended: Receiver<Result<Identity, Refused>>,
+    accepted: Receiver<Result<Identity, Refused>>,
     folder: tempfile::TempDir,
     /// It stops with this.
     _runtime: Runtime,
@@ -75,24 +75,28 @@ impl Server {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), &TcpOptions::default());
         let listener = listener.unwrap();
         let address = listener.address();
-        let (end, ended) = channel();
+        let (tell, accepted) = channel();
         runtime.spawn(async move {
             loop {
                 let (socket, address) = listener.accept().await;
-                let (acceptor, end) = (acceptor.clone(), end.clone());
+                let (acceptor, tell) = (acceptor.clone(), tell.clone());
                 tokio::spawn(async move {
                     let peer = Peer::new(address, Transport::Ssh);
-                    let result = acceptor.accept(socket, peer).await;
-                    let _ = end.send(match result {
-                        Ok((stream, identity)) => serve(stream).await.map(|()| identity),
-                        Err(refused) => Err(refused),
-                    });
+                    let (stream, result) = match acceptor.accept(socket, peer).await {
+                        Ok((stream, identity)) => (Some(stream), Ok(identity)),
+                        Err(refused) => (None, Err(refused)),
+                    };
+                    let _ = tell.send(result);
+                    if let Some(stream) = stream {
+                        // The client sees how it ends.
+                        let _ = serve(stream).await;
+                    }
                 });
             }
         });
         Self {
             address,
-            ended,
+            accepted,
             folder,
             _runtime: runtime,
         }
@@ -139,8 +143,8 @@ impl Server {
         ssh.wait_with_output().unwrap()
     }
 
-    fn end(&self) -> Result<Identity, Refused> {
-        self.ended.recv_timeout(PATIENCE).unwrap()
+    fn accepted(&self) -> Result<Identity, Refused> {
+        self.accepted.recv_timeout(PATIENCE).unwrap()
     }
 }
 
@@ -159,12 +163,11 @@ fn secret(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-async fn serve(mut stream: Stream) -> Result<(), Refused> {
-    let broken = |error| Refused::new(Reason::Gone, error);
+async fn serve(mut stream: Stream) -> io::Result<()> {
     let mut input = [0; 4096];
     let mut asked = 0;
     loop {
-        let octets = stream.recv(&mut input).await.map_err(broken)?;
+        let octets = stream.recv(&mut input).await?;
         if octets == 0 {
             stream.finish().await;
             return Ok(());
@@ -174,7 +177,7 @@ async fn serve(mut stream: Stream) -> Result<(), Refused> {
         for _ in before..asked / 8 {
             let mut octets = image();
             while !octets.is_empty() {
-                stream.send(&mut octets).await.map_err(broken)?;
+                stream.send(&mut octets).await?;
             }
         }
     }
@@ -217,7 +220,7 @@ fn a_query_is_answered_with_every_key_cipher_and_exchange_that_is_offered() {
             "{options:?}: {}",
             output.stdout.len()
         );
-        assert_eq!(server.end(), Ok(Identity::User("router".into())));
+        assert_eq!(server.accepted(), Ok(Identity::User("router".into())));
         assert_eq!(fs::read_to_string(&host).unwrap().lines().count(), 1);
     }
 }
@@ -260,13 +263,13 @@ fn what_is_not_the_subsystem_fails() {
     ] {
         let output = server.ssh("ed25519", arguments).output().unwrap();
         assert!(!output.status.success(), "{arguments:?}");
-        let refused = server.end().unwrap_err();
+        let refused = server.accepted().unwrap_err();
         assert_eq!(refused.reason, Reason::Subsystem, "{arguments:?}");
         assert_eq!(refused.detail(), why, "{arguments:?}");
     }
     let output = server.query("ed25519", &["-o", "KexAlgorithms=curve25519-sha256"]);
     assert!(!output.status.success());
-    assert_eq!(server.end().unwrap_err().reason, Reason::Algorithms);
+    assert_eq!(server.accepted().unwrap_err().reason, Reason::Algorithms);
     let stranger = server.folder.path().join("stranger");
     let mut keygen = Command::new("ssh-keygen");
     keygen
@@ -279,7 +282,7 @@ fn what_is_not_the_subsystem_fails() {
         said.contains("Permission denied (publickey,password)"),
         "{said}"
     );
-    assert_eq!(server.end().unwrap_err().reason, Reason::UnknownKey);
+    assert_eq!(server.accepted().unwrap_err().reason, Reason::UnknownKey);
 }
 
 /// Ends with the test.
@@ -317,5 +320,29 @@ fn queries_are_taken_while_the_window_is_shut() {
     assert_eq!(got.len(), 16 * OCTETS);
     assert!(got == image().repeat(16));
     assert!(ssh.0.wait().unwrap().success());
-    assert!(server.end().is_ok());
+    assert!(server.accepted().is_ok());
+}
+
+/// libssh signs with an RSA key only if our extensions came with our NEWKEYS.
+#[test]
+fn libssh_logs_in_with_every_kind_of_key() {
+    if program("rtrclient").is_none() || !programs("libssh, keys") {
+        return not_run("libssh, keys", Need::Peers, "no rtrclient");
+    }
+    let server = Server::start();
+    for (key, _) in KEYS {
+        let mut client = Command::new("rtrclient");
+        let port = server.address.port().to_string();
+        client.args(["ssh", "127.0.0.1", &port, "router"]);
+        client.arg(server.folder.path().join(key));
+        client.stdout(Stdio::null()).stderr(Stdio::null());
+        let client = Running(client.spawn().unwrap());
+        // Our octets are no answer to it, so it hangs up.
+        assert_eq!(
+            server.accepted(),
+            Ok(Identity::User("router".into())),
+            "{key}"
+        );
+        drop(client);
+    }
 }

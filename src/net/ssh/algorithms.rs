@@ -133,11 +133,11 @@ impl<T: AsRef<str> + Copy> Table<T> {
         if listed.is_empty() {
             return Err(unknown(None));
         }
-        let find = |name: &Box<str>| {
-            let found = known().find(|known| known.as_ref() == &**name);
-            found.copied().ok_or_else(|| unknown(Some(name.clone())))
+        let find = |name: &str| {
+            let found = known().find(|known| known.as_ref() == name);
+            found.copied().ok_or_else(|| unknown(Some(name.into())))
         };
-        listed.iter().map(find).collect()
+        listed.iter().map(|name| find(name)).collect()
     }
 }
 

@@ -130,7 +130,7 @@ fn check_mode(path: &Path) -> Result<Option<String>, FileError> {
 fn parse(text: &[u8]) -> Result<PrivateKey, String> {
     let text = str::from_utf8(text).map_err(|_| "not the text of a private key".to_owned())?;
     let protected = "protected by a passphrase, which a server cannot type";
-    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("ENCRYPTED\n") {
+    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains(",ENCRYPTED") {
         return Err(protected.into());
     }
     let key = decode_secret_key(text, None).map_err(|error| match error {

@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use super::super::refused::Refused;
 use super::super::sys;
+use super::first_keys::FirstKeys;
 
 /// What a connection is, outside of russh.
 pub(super) struct Link {
@@ -101,6 +102,7 @@ pub(super) struct Wire {
     readable: usize,
     /// Octets that may still be written before the login.
     writable: usize,
+    keys: FirstKeys,
     /// Set when russh has said all it had to say.
     drain: Option<Pin<Box<Sleep>>>,
 }
@@ -124,6 +126,7 @@ impl Wire {
             link: Arc::clone(link),
             readable: UNKNOWN_READ,
             writable: UNKNOWN_WRITE,
+            keys: FirstKeys::Awaited,
             drain: None,
         }
     }
@@ -164,10 +167,15 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         while !this.is_over(cx) {
-            ready!(this.link.socket.poll_read_ready(cx))?;
-            match this.link.socket.try_read(buffer.initialize_unfilled()) {
+            let socket = &this.link.socket;
+            ready!(this.keys.poll_read_on(socket, cx))?;
+            ready!(socket.poll_read_ready(cx))?;
+            match socket.try_read(buffer.initialize_unfilled()) {
                 Ok(octets) => {
+                    let before = buffer.filled().len();
                     buffer.advance(octets);
+                    let (_, new) = buffer.filled().split_at(before);
+                    this.keys.note_read(new);
                     return Poll::Ready(this.pay(octets, 0));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -185,9 +193,16 @@ impl AsyncWrite for Wire {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let now = this.keys.hold_back(octets);
+        if now.is_empty() {
+            return Poll::Ready(Ok(octets.len()));
+        }
         while !this.link.cut.load(Ordering::Relaxed) {
-            ready!(this.link.socket.poll_write_ready(cx))?;
-            match this.link.socket.try_write(octets) {
+            let socket = &this.link.socket;
+            ready!(socket.poll_write_ready(cx))?;
+            match this.keys.try_write(socket, now) {
+                // Only of what was held.
+                Ok(0) => {}
                 Ok(written) => return Poll::Ready(this.pay(0, written).map(|()| written)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),

@@ -1,4 +1,8 @@
 //! SSH (RFC 8210 §9.1) with russh and ring: the subsystem `rpki-rtr` and nothing else.
+//!
+//! Read in this order: `server` (from a socket to a stream), `handler` (what a client may do),
+//! `link` (the socket that russh and we share) with `first_keys`, `stream`; then `algorithms`,
+//! `host_keys` and `authority`.
 
 mod algorithms;
 mod authority;
@@ -7,6 +11,7 @@ mod client;
 mod client_error;
 mod connection;
 mod cut;
+mod first_keys;
 mod greeter;
 mod handler;
 mod host_keys;

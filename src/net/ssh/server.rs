@@ -82,9 +82,13 @@ impl SshAcceptor {
         if options.algorithms.preset == Preset::Legacy {
             warnings.push("legacy algorithms are on: SHA-1, CBC and a small group".into());
         }
+        let methods = methods(&authority);
+        if methods.is_empty() {
+            warnings.push("neither keys nor passwords are taken: nobody can log in".into());
+        }
         let config = Config {
             server_id: SshId::Standard(SERVER_ID.into()),
-            methods: methods(&authority),
+            methods,
             auth_rejection_time: FAILURE_TIME,
             auth_rejection_time_initial: Some(Duration::ZERO),
             keys: host.keys,

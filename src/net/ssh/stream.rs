@@ -30,7 +30,7 @@ pub struct SshStream {
 /// of the window by then.
 struct Sending {
     /// Waits until russh has taken it; `None` when it has.
-    queued: Option<Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>>,
+    queued: Option<Pin<Box<dyn Future<Output = io::Result<()>> + Send>>>,
     /// The flushes before it was given to russh.
     flushes: u64,
 }
@@ -121,7 +121,9 @@ impl SshStream {
         let channel = Arc::clone(&self.channel);
         self.sending = Some(Sending {
             flushes: self.link.state().flushes,
-            queued: Some(Box::pin(async move { channel.data_bytes(slice).await })),
+            queued: Some(Box::pin(async move {
+                channel.data_bytes(slice).await.map_err(broken)
+            })),
         });
         self.settle().await?;
         Ok(taken)
@@ -162,7 +164,7 @@ impl SshStream {
                     biased;
                     result = queued.as_mut() => {
                         slice.queued = None;
-                        result.map_err(broken)?;
+                        result?;
                     }
                     () = self.link.news.notified() => {}
                 },

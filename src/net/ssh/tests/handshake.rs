@@ -279,6 +279,14 @@ async fn each_key_exchange_that_is_offered_works_and_others_do_not() {
 }
 
 #[tokio::test]
+async fn a_client_without_extensions_comes_in() {
+    let host = Host::new();
+    let mut config = config();
+    config.preferred.kex = vec![kex::ECDH_SHA2_NISTP384].into();
+    host.session(config).await;
+}
+
+#[tokio::test]
 async fn modern_speaks_what_is_newest() {
     let mut host = Host::new();
     host.options.algorithms.preset = Preset::Modern;

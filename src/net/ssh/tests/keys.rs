@@ -189,6 +189,10 @@ fn an_acceptor_tells_its_fingerprints_and_warnings() {
     assert!(host.acceptor().warnings().is_empty());
     host.options.algorithms.preset = Preset::Legacy;
     assert_eq!(host.acceptor().warnings().len(), 1);
+    host.options.keys = None;
+    host.options.passwords = None;
+    let warnings = host.acceptor().warnings().to_vec();
+    assert!(warnings[1].ends_with("nobody can log in"), "{warnings:?}");
     host.options.algorithms.macs = Some(vec!["none".into()]);
     let error = SshAcceptor::load(&host.options).unwrap_err().to_string();
     assert!(error.starts_with("algorithms: no mac `none`"), "{error}");

@@ -146,6 +146,8 @@ async fn meet(acceptor: SshAcceptor) -> (TcpStream, Accepted) {
     let client = TcpStream::connect(listener.local_addr().unwrap());
     let client = client.await.unwrap();
     let (socket, address) = listener.accept().await.unwrap();
+    client.set_nodelay(true).unwrap();
+    socket.set_nodelay(true).unwrap();
     let peer = Peer::new(address, Transport::Ssh);
     let accepted = tokio::spawn(async move { acceptor.accept(socket, peer).await });
     (client, accepted)

@@ -108,11 +108,11 @@ async fn dropped_sends_lose_and_repeat_nothing() {
     let mut octets = image.clone();
     let mut dropped = 0;
     while !octets.is_empty() {
-        let before = octets.len();
-        let patience = Duration::from_micros(u64::try_from(before % 97).unwrap());
-        match timeout(patience, session.stream.send(&mut octets)).await {
-            Ok(sent) => _ = sent.unwrap(),
-            Err(_) => dropped += 1,
+        let polls = octets.len() % 7;
+        tokio::select! {
+            biased;
+            sent = session.stream.send(&mut octets) => { sent.unwrap(); }
+            () = yields(polls) => dropped += 1,
         }
     }
     assert!(dropped > 10, "{dropped}");
@@ -121,6 +121,12 @@ async fn dropped_sends_lose_and_repeat_nothing() {
         got = reader => assert!(got.unwrap() == image),
         _ = session.stream.readable() => unreachable!("nothing was asked"),
         () = tokio::time::sleep(PATIENCE) => unreachable!("the last slice is stuck"),
+    }
+}
+
+async fn yields(times: usize) {
+    for _ in 0..times {
+        tokio::task::yield_now().await;
     }
 }
 
