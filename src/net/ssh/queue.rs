@@ -19,8 +19,8 @@ pub(super) struct Queue {
 pub(super) struct Full;
 
 impl Queue {
-    /// Who may be inside at once. At the default cost of a hash a password takes some 30 ms, so
-    /// the last one is served well before the deadline of a handshake, and a hundred routers that
+    /// Who may be inside at once. At the default cost of a hash a password takes less than 100 ms,
+    /// so the last one is served before the deadline of a handshake, and a hundred routers that
     /// come back at once all are.
     pub(super) const PLACES: usize = 128;
 
