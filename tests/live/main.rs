@@ -16,6 +16,8 @@ mod certificates;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod doubts;
 #[cfg(test)]
 mod exceptions;
