@@ -254,14 +254,16 @@ impl Router {
         shared: &Shared,
     ) -> Result<(Stream, Identity), Denied> {
         let acceptor = &terms.acceptor;
-        // Who says nothing costs nothing, a turn neither.
+        // Who says nothing costs nothing, a turn neither. That octets may be there is not enough.
         let patience = match acceptor.transport() {
             Transport::Ssh => FIRST_WORD.min(deadline.saturating_duration_since(Instant::now())),
             Transport::Tcp | Transport::Tls => deadline.saturating_duration_since(Instant::now()),
         };
-        let heard = timeout(patience, socket.readable()).await;
-        if heard.is_err() && Instant::now() >= deadline {
-            return Err(Denied::late("the first octet"));
+        match timeout(patience, socket.peek(&mut [0])).await {
+            Ok(Ok(0)) => return Err(Refused::new(Reason::Gone, "it said nothing").into()),
+            Ok(Err(error)) => return Err(Refused::new(Reason::Gone, error).into()),
+            Err(_) if Instant::now() >= deadline => return Err(Denied::late("the first octet")),
+            Ok(Ok(_)) | Err(_) => {}
         }
         let turn = shared.handshakes.turn(self.peer.address().ip());
         let turn = timeout_at(deadline, turn).await;

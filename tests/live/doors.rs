@@ -1,17 +1,21 @@
 //! Access, limits, proxies, profiles and signatures, as the configuration file says them.
 
 use std::fs;
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rutter::net::sys::sign_with_md5;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::cache::{Cache, PATIENCE};
-use super::router::{CACHE_RESET, ERROR_REPORT, NOTIFY, RESET_QUERY, Router};
+use super::router::{CACHE_RESET, CACHE_RESPONSE, ERROR_REPORT, NOTIFY, RESET_QUERY, Router};
 use crate::support::payloads::{Payloads, Prng};
 use crate::support::{temp_dir, wait_for};
 
@@ -124,7 +128,8 @@ fn who_may_connect_and_how_often_is_in_the_file() {
 #[test]
 fn a_proxy_and_a_profile_of_the_file_count() {
     let folder = temp_dir();
-    let source = source(folder.path(), &Payloads::vrps(50, &mut Prng::new(2)));
+    let payloads = Payloads::vrps(50, &mut Prng::new(2));
+    let source = source(folder.path(), &payloads);
     let profile = "[[profile]]\nname = \"old\"\nprefixes = [\"192.0.2.0/24\"]\n\
                    highest-version = 1\nrefresh = \"2m\"\nnotify = false\n";
     let begin = format!(
@@ -164,19 +169,15 @@ fn a_proxy_and_a_profile_of_the_file_count() {
     let again = old.load(1);
     assert_ne!(again.has.session, answer.has.session);
     assert!(old.update(again.has).payload.is_empty());
-    cache.publish(&Payloads::vrps(60, &mut Prng::new(3)));
     let mut plain = Router::connect_from(7, 1, cache.address());
-    wait_for("the new list", PATIENCE, || {
-        match plain.load(1).payload.len() {
-            60 => Ok(()),
-            rows => Err(rows.to_string()),
-        }
-    });
+    plain.load(1);
+    cache.publish(&payloads.changed(2, 2, &mut Prng::new(3)));
+    plain.expect(NOTIFY);
     assert!(old.is_quiet(Duration::from_millis(200)));
 }
 
 #[test]
-fn idle_routers_are_ended_and_stops_announced_as_the_file_says() {
+fn stops_are_announced_as_the_file_says() {
     let folder = temp_dir();
     let source = source(folder.path(), &Payloads::vrps(50, &mut Prng::new(4)));
     let rest = format!(
@@ -186,7 +187,7 @@ fn idle_routers_are_ended_and_stops_announced_as_the_file_says() {
     let mut cache = Cache::configured(folder, &rest);
     let mut told = Router::connect_from(1, 1, cache.address());
     let mut untold = Router::connect_from(2, 1, cache.address());
-    let has = told.load(2).has;
+    told.load(2);
     untold.load(2);
     cache.signal(Signal::TERM);
     let report = told.expect(ERROR_REPORT);
@@ -195,7 +196,20 @@ fn idle_routers_are_ended_and_stops_announced_as_the_file_says() {
     assert_eq!(untold.until_closed(), b"");
     drop((told, untold));
     assert_eq!(cache.ended(PATIENCE).code(), Some(0));
-    assert_eq!(has.version, 2);
+}
+
+#[test]
+fn idle_routers_are_ended_as_the_file_says() {
+    let payloads = Payloads::vrps(50, &mut Prng::new(7));
+    // Nobody is idle who polls as he was told, so it is more than the refresh interval.
+    let set = ["--set", "rtr.refresh=1s", "--set", "limits.idle=2s"];
+    let cache = Cache::start(&payloads, &set);
+    let mut router = Router::connect(cache.address());
+    let begin = Instant::now();
+    router.load(1);
+    assert_eq!(router.until_closed(), b"");
+    assert!(begin.elapsed() >= Duration::from_secs(2));
+    cache.says(&["session ended", "the router asks for nothing"]);
 }
 
 /// A connection whose segments are signed.
@@ -260,4 +274,73 @@ fn md5_keys_change_with_a_reload_and_end_no_session() {
     signed("127.0.9.1", to, Some("second key")).unwrap().load(2);
     cache.publish(&payloads.changed(3, 3, &mut Prng::new(6)));
     old.expect(NOTIFY);
+}
+
+/// A router over TLS that trusts this certificate, from an address of its own network.
+fn load_over_tls(cache: &Cache, from: SocketAddr, root: &CertificateDer<'static>) -> Duration {
+    let begin = Instant::now();
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&cache.address().into()).unwrap();
+    let mut socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut stream = rustls::Stream::new(&mut tls, &mut socket);
+    stream.write_all(&RESET_QUERY[1]).unwrap();
+    let mut header = [0; 8];
+    stream.read_exact(&mut header).unwrap();
+    assert_eq!(header[..2], [1, CACHE_RESPONSE]);
+    begin.elapsed()
+}
+
+/// Half of them say nothing, half begin a hello and fall silent.
+#[test]
+fn half_open_handshakes_delay_no_router() {
+    let folder = temp_dir();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [chain, key] = ["tls.crt", "tls.key"].map(|name| folder.path().join(name));
+    fs::write(&chain, pair.cert.pem()).unwrap();
+    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let source = source(folder.path(), &Payloads::vrps(50, &mut Prng::new(8)));
+    let rest = format!(
+        "deny = []\n{source}[limits]\nconnections-per-address = 300\n\
+         handshake-timeout = \"1m\"\n"
+    );
+    let tls = format!(
+        "transport = \"tls\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+        chain.display(),
+        key.display()
+    );
+    let cache = Cache::configured_over(folder, &tls, &rest);
+    let root = pair.cert.der();
+    let [near, far]: [SocketAddr; 2] =
+        ["127.0.0.9:0", "127.0.7.1:0"].map(|from| from.parse().unwrap());
+    let alone = load_over_tls(&cache, far, root);
+    let mut half: Vec<_> = (0..200)
+        .map(|_| Router::connect_from(0, 1, cache.address()))
+        .collect();
+    for peer in half.iter_mut().step_by(2) {
+        peer.send(b"\x16\x03\x01\x02\x00\x01\x00");
+    }
+    // Another network waits for nobody, and the same one for a second at most.
+    let allowed = alone * 4 + Duration::from_secs(1);
+    let beside = load_over_tls(&cache, far, root);
+    assert!(beside < allowed, "{beside:?} beside them, {alone:?} alone");
+    let beside = load_over_tls(&cache, near, root);
+    assert!(beside < allowed + Duration::from_secs(1), "{beside:?}");
+    // Once they have had their turns, nobody waits, although they are still there.
+    let later = load_over_tls(&cache, near, root);
+    assert!(later < allowed, "{later:?}");
+    assert!(cache.status().sessions.open >= 200);
+    assert!(half[0].is_quiet(Duration::from_millis(10)));
 }
