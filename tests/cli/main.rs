@@ -15,6 +15,8 @@ mod program;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod secure;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod slurm;
