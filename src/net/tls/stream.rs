@@ -1,7 +1,7 @@
 //! Octets over TLS.
 //!
 //! The connection of rustls is driven here, over a socket that does not block: what it has sealed
-//! waits in it until the socket takes it, and there is never more than [`SEALED`] of that.
+//! waits in it until the socket takes it, and there is never more of that than three records.
 
 use std::fmt;
 use std::io::{self, Read, Write};
