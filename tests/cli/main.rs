@@ -19,6 +19,8 @@ mod program;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod secure;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod slurm;

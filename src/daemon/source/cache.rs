@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tracing::warn;
 
 use super::error::SourceError;
 use super::list::List;
@@ -49,17 +48,16 @@ pub(super) async fn deliver(
         let news = tokio::select! {
             asked = requests.next() => {
                 occasion = asked;
+                if !follower.is_connected() {
+                    way.renew(&mut follower).await;
+                }
                 follower.ask_now();
                 continue;
             }
             news = follower.next() => news,
         };
-        if matches!(news, News::Lost(_)) && way.has_files() {
-            // Certificates are renewed while we run. Those that cannot be read change nothing.
-            match way.target().await {
-                Ok(target) => follower.set_target(target),
-                Err(error) => warn!(source = &*source.name, %error, "old certificates kept"),
-            }
+        if matches!(news, News::Lost(_)) {
+            way.renew(&mut follower).await;
         }
         let took = match &news {
             News::Updated { took, .. } => *took,

@@ -4,6 +4,7 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use super::error::SourceError;
+use crate::client::Follower;
 use crate::config::Source;
 use crate::net::{Endpoint, Target};
 
@@ -25,11 +26,6 @@ impl<'s> Way<'s> {
         }
     }
 
-    /// Whether there are files that may be other ones by the next connection.
-    pub(super) const fn has_files(&self) -> bool {
-        !matches!(self.endpoint, Endpoint::Tcp(_))
-    }
-
     /// Reads the files, and says what looks wrong with them, unless that was said before.
     pub(super) async fn target(&mut self) -> Result<Target, SourceError> {
         let (endpoint, source) = (self.endpoint.clone(), self.source);
@@ -44,6 +40,21 @@ impl<'s> Way<'s> {
         let target = target.ok_or(SourceError::Reader)?;
         self.say(target.warnings());
         Ok(target)
+    }
+
+    /// Reads the files again, for the next connection: certificates are renewed while we run.
+    /// Files that cannot be used change nothing.
+    pub(super) async fn renew(&mut self, follower: &mut Follower) {
+        if matches!(self.endpoint, Endpoint::Tcp(_)) {
+            return;
+        }
+        match self.target().await {
+            Ok(target) => follower.set_target(target),
+            Err(error) => {
+                let source = &*self.source.name;
+                warn!(source, %error, "files of a source are bad, those read before are kept");
+            }
+        }
     }
 
     fn say(&mut self, warnings: &[String]) {

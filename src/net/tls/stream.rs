@@ -1,7 +1,7 @@
 //! Octets over TLS.
 //!
 //! The connection of rustls is driven here, over a socket that does not block: what it has sealed
-//! waits in it until the socket takes it, and there is never more than [`SEALED`] of that.
+//! waits in it until the socket takes it, and there is never more of that than three records.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -229,7 +229,7 @@ impl Write for Socket<'_> {
 
 /// The most octets that are sealed before the socket has taken them: three records. They are a
 /// copy, so this is what a peer that stops reading costs. As measured, a connection then does nine
-/// tenths and more of what rustls does in pieces of 64 KiB, and eight with two records.
+/// tenths and more of what rustls does in pieces of 64 KiB, and with two records eight tenths.
 const SEALED: usize = 48 * 1024;
 
 /// Reads from the socket in search of one octet: more than a record has.

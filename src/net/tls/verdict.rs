@@ -58,7 +58,9 @@ fn reason(error: &Error) -> Reason {
 
 fn of_certificate(error: &CertificateError) -> Reason {
     match error {
-        CertificateError::UnknownIssuer => Reason::UnknownCa,
+        // A CA that was made anew under its old name looks like a bad signature; a peer whose own
+        // signature is bad is rare beside that.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Reason::UnknownCa,
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet
@@ -74,6 +76,9 @@ fn of_certificate(error: &CertificateError) -> Reason {
 fn detail(error: &Error) -> String {
     match error {
         Error::AlertReceived(alert) => format!("the peer refuses with the alert {alert:?}"),
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "it is not signed by the CA of that name that is trusted here".to_owned()
+        }
         Error::InvalidCertificate(CertificateError::UnknownRevocationStatus) => {
             "no revocation list covers it".to_owned()
         }

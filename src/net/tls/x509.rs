@@ -240,3 +240,88 @@ const fn context(constructed: bool, number: u32) -> Tag {
         number: TagNumber(number),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    fn made(change: impl FnOnce(&mut CertificateParams)) -> Vec<u8> {
+        let names = ["Cache.Example", "192.0.2.1", "2001:db8::1"].map(str::to_owned);
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap());
+        certificate.unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn a_certificate_is_read() {
+        let octets = made(|params| {
+            params.not_before = date_time_ymd(2026, 1, 1);
+            params.not_after = date_time_ymd(2050, 1, 1);
+            params
+                .distinguished_name
+                .push(DnType::CommonName, "a cache");
+        });
+        let read = Certificate::read(&octets).unwrap();
+        assert_eq!(read.common_name.as_deref(), Some("a cache"));
+        assert_eq!(
+            (read.not_before, read.not_after),
+            (1_767_225_600, 2_524_608_000)
+        );
+        let names = read.names();
+        let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        assert_eq!(names, ["cache.example", "192.0.2.1", "2001:db8::1"]);
+        assert!(read.for_servers);
+    }
+
+    #[test]
+    fn usages_are_read() {
+        use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
+        for (usages, for_servers) in [
+            (vec![], true),
+            (vec![ClientAuth], false),
+            (vec![ClientAuth, ServerAuth], true),
+            (vec![Any], true),
+        ] {
+            let octets = made(|params| params.extended_key_usages = usages);
+            assert_eq!(Certificate::read(&octets).unwrap().for_servers, for_servers);
+        }
+    }
+
+    #[test]
+    fn names_that_could_break_a_line_are_left_out() {
+        for (octets, name) in [
+            (&b"A.example"[..], Some("a.example")),
+            (b"*.example", Some("*.example")),
+            (b"", None),
+            (b"a b", None),
+            (b"a\n", None),
+            (b"\xe4", None),
+        ] {
+            assert_eq!(dns_name(octets).as_deref(), name);
+        }
+        let octets = made(|params| params.distinguished_name.push(DnType::CommonName, "a\nb"));
+        assert_ne!(
+            Certificate::read(&octets).unwrap().common_name.as_deref(),
+            Some("a\nb")
+        );
+        assert_eq!(address(&[192, 0, 2, 1, 255, 255, 255, 0]), None);
+    }
+
+    #[test]
+    fn damaged_certificates_are_errors() {
+        let octets = made(|_| {});
+        for cut in 0..octets.len() {
+            assert!(Certificate::read(&octets[..cut]).is_err(), "{cut}");
+            // Whatever comes of it, it comes.
+            let mut changed = octets.clone();
+            for octet in [0, 0x80, 0xff] {
+                changed[cut] = octet;
+                let _ = Certificate::read(&changed);
+                let _ = RevocationList::read(&changed);
+            }
+        }
+    }
+}

@@ -123,13 +123,8 @@ async fn files_are_read_again_until_they_are_right() {
     assert!(cache.accept().await.is_none());
     assert_eq!(running.error().await.kind(), "certificate");
 
-    // The next connection is made with what was there when the last one failed, so the right one
-    // counts after another failure.
     fs::copy(chain, &ca).unwrap();
     running.requests.send_replace(2);
-    assert!(cache.accept().await.is_none());
-    assert_eq!(running.error().await.kind(), "certificate");
-    running.requests.send_replace(3);
     answer(&mut cache.accept().await.unwrap()).await;
     assert_eq!(list(running.next().await).listed, 1);
 }

@@ -30,6 +30,15 @@ async fn comes(
     outcomes.remove(0)
 }
 
+#[tokio::test]
+async fn another_ca_of_the_same_name_is_another_ca() {
+    let (servers, routers) = (Ca::new("Servers"), Ca::new("Routers"));
+    let acceptor = server(&servers, ClientAuth::Required(check(&routers)));
+    let namesake = Ca::new("Routers").leaf(|_| {});
+    let outcome = comes(&acceptor, &servers, "192.0.2.1", Some(&namesake)).await;
+    assert_eq!(outcome, Err(Reason::UnknownCa));
+}
+
 fn known(names: &[&str]) -> Result<Identity, Reason> {
     let names = names.iter().map(|name| Box::from(*name)).collect();
     Ok(Identity::Certificate(names))
