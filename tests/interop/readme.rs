@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::bird;
 use crate::openbgpd;
 use crate::support::process::run;
 use crate::support::{Need, not_run, program, temp_dir};
@@ -48,6 +49,20 @@ fn bird_accepts_its_section() {
         command.args(["-p", "-c"]).arg(config);
         command
     });
+}
+
+#[test]
+fn bird_3_accepts_its_section() {
+    for generation in [2, 3] {
+        let Some([bird, _]) = bird::debian13(generation) else {
+            return not_run("README, BIRD 3", Need::Peers, bird::NOT_FETCHED);
+        };
+        accepts("bird3", "aspa table", "aspa tabel", |config| {
+            let mut command = Command::new(&bird);
+            command.args(["-p", "-c"]).arg(config);
+            command
+        });
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) trait Peer: Sized {
 pub(crate) struct Scenario<P> {
     pub(crate) peer: P,
     pub(crate) server: RtrServer,
-    payloads: Payloads,
+    pub(crate) payloads: Payloads,
     random: Prng,
 }
 
