@@ -7,8 +7,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use crate::config::{Config, Loaded, Settings};
+use crate::config::{Carrier, Config, Listener, Loaded, Settings};
 use crate::daemon::{self, Load, Start};
+use crate::net::Secret;
+use crate::net::ssh::Passwords;
 
 /// Serves until told to stop by SIGTERM or SIGINT.
 ///
@@ -16,10 +18,17 @@ use crate::daemon::{self, Load, Start};
 ///
 /// With everything that is wrong with the settings, or when it cannot start.
 pub fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let mut settings = settings.clone();
+    if settings.demo && settings.demo_password.is_none() {
+        let secret = Secret::mint().ok_or("the system has no randomness to make a password of")?;
+        settings.demo_password = Some(secret);
+    }
     let Loaded {
         config, warnings, ..
-    } = Config::load(settings, super::environment())?;
-    let again = settings.clone();
+    } = Config::load(&settings, super::environment())?;
+    config.listeners.iter().for_each(tell_password);
+    // A reload keeps the password.
+    let again = settings;
     let load: Load = Box::new(move || match Config::load(&again, super::environment()) {
         Ok(loaded) => Ok((loaded.config, loaded.warnings)),
         Err(errors) => Err(errors.to_string()),
@@ -39,6 +48,17 @@ pub fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
         daemon::serve(start, told_to_stop(terminate, interrupt)).await?;
         Ok(())
     })
+}
+
+/// Says how to log in where nobody could know. It goes past the log, which may be kept.
+fn tell_password(listener: &Listener) {
+    let Carrier::Ssh(ssh) = &listener.carrier else {
+        return;
+    };
+    if let Some(Passwords::Minted { user, password }) = &ssh.passwords {
+        let (address, password) = (listener.address, password.reveal());
+        eprintln!("rutter: ssh://{user}@{address} takes the password {password} in this run");
+    }
 }
 
 /// Hang-ups as a channel. One that comes while another one waits is the same call.

@@ -202,6 +202,11 @@ pub(super) fn number(raw: Raw<'_>, range: &RangeInclusive<u64>) -> Result<u64, S
     })
 }
 
+/// Reads how many there may be, within a range.
+pub(super) fn count(raw: Raw<'_>, range: &RangeInclusive<u64>) -> Result<usize, String> {
+    number(raw, range).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// Reads `true` or `false`.
 pub(super) fn boolean(raw: Raw<'_>) -> Result<bool, String> {
     match raw {
@@ -219,6 +224,30 @@ pub(super) fn text<'a>(raw: Raw<'a>, expected: &str) -> Result<&'a str, String> 
         Some(text) => Ok(text),
         None => Err(wrong("not a text", raw, expected)),
     }
+}
+
+/// Reads what the operator calls something.
+pub(super) fn name(raw: Raw<'_>) -> Result<&str, String> {
+    const EXPECTED: &str = "a name of at most 200 characters, without control characters";
+    let name = text(raw, EXPECTED)?;
+    if name.chars().any(char::is_control) || name.chars().count() > 200 {
+        return Err(wrong("not a name", raw, EXPECTED));
+    }
+    Ok(name)
+}
+
+/// Reads a DNS name, into lower case.
+pub(super) fn dns_name(raw: Raw<'_>) -> Result<Box<str>, String> {
+    const EXPECTED: &str = "a DNS name such as \"r1.example\", whole and without a *";
+    let name = text(raw, EXPECTED)?;
+    let label = |label: &str| {
+        let good = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+        (1..=63).contains(&label.len()) && label.bytes().all(good)
+    };
+    if name.len() > 253 || !name.split('.').all(label) {
+        return Err(wrong("not a name", raw, EXPECTED));
+    }
+    Ok(name.to_ascii_lowercase().into())
 }
 
 /// Reads one of a few words.

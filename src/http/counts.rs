@@ -26,6 +26,7 @@ const REQUESTS: Metric = Metric::counter(
 pub(super) struct Counts {
     pub(super) accepted: AtomicU64,
     pub(super) refused_access: AtomicU64,
+    pub(super) refused_address: AtomicU64,
     pub(super) refused_limit: AtomicU64,
     open: AtomicU64,
     succeeded: AtomicU64,
@@ -60,6 +61,7 @@ impl Counts {
         out.family(&ACCEPTED).sample(&[], read(&self.accepted));
         out.family(&REFUSED)
             .sample(&[("reason", "access")], read(&self.refused_access))
+            .sample(&[("reason", "address")], read(&self.refused_address))
             .sample(&[("reason", "limit")], read(&self.refused_limit));
         out.family(&REQUESTS)
             .sample(&[("status", "2xx")], read(&self.succeeded))

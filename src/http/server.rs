@@ -27,13 +27,12 @@ use super::counts::Counts;
 use super::routes::{self, Shared};
 use super::socket::ControlSocket;
 use super::stall::Stalling;
+use crate::net::gate::{Full, Gate};
 use crate::net::{self, Stream, TcpOptions};
 
 /// What peers may cost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Connections over TCP at once; beyond it a connection is answered 503 and closed.
-    pub connections: usize,
     /// How long the header of a request may take, from the end of the last answer on: it limits
     /// idle connections, too.
     pub header: Duration,
@@ -54,7 +53,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 128,
             // Longer than the minute between two scrapes serves nobody but slow attackers.
             header: Duration::from_secs(30),
             header_octets: 16 * 1024,
@@ -84,16 +82,20 @@ pub struct Server {
     listeners: Vec<net::Listener>,
     control: Option<ControlSocket>,
     access: watch::Receiver<Access>,
+    gate: Arc<Gate>,
     limits: Limits,
 }
 
 impl Server {
     /// A server that listens nowhere yet. A changed access counts from the next request on.
-    pub const fn new(access: watch::Receiver<Access>, limits: Limits) -> Self {
+    /// Connections over TCP come through the gate: one that finds it full is answered 503 and
+    /// closed.
+    pub const fn new(access: watch::Receiver<Access>, gate: Arc<Gate>, limits: Limits) -> Self {
         Self {
             listeners: Vec::new(),
             control: None,
             access,
+            gate,
             limits,
         }
     }
@@ -131,19 +133,16 @@ impl Server {
             listeners,
             control,
             access,
+            gate,
             limits,
         } = self;
         let shared = Arc::new(Shared::new(backend, access, limits, stop));
         let router = routes::router(Arc::clone(&shared));
-        let room = Arc::new(Semaphore::new(
-            limits.connections.min(Semaphore::MAX_PERMITS),
-        ));
         let mut loops = JoinSet::new();
         for listener in listeners {
             info!(address = %listener.address(), transport = "http", "listening");
             let (shared, router) = (Arc::clone(&shared), router.clone());
-            let room = Arc::clone(&room);
-            loops.spawn(accept(listener, shared, router, room));
+            loops.spawn(accept(listener, shared, router, Arc::clone(&gate)));
         }
         if let Some(socket) = control {
             info!(path = %socket.path().display(), transport = "control", "listening");
@@ -156,12 +155,7 @@ impl Server {
 }
 
 /// Accepts connections over TCP until told to stop, then waits for them to end.
-async fn accept(
-    listener: net::Listener,
-    shared: Arc<Shared>,
-    router: Router,
-    room: Arc<Semaphore>,
-) {
+async fn accept(listener: net::Listener, shared: Arc<Shared>, router: Router, gate: Arc<Gate>) {
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let mut connections = JoinSet::new();
     let mut stop = shared.stop.clone();
@@ -176,9 +170,13 @@ async fn accept(
                     Counts::add(&shared.counts.refused_access);
                     continue;
                 }
-                let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+                let entered = gate.enter(address.ip());
+                let Ok(place) = entered else {
                     debug!(peer = %address, reason = "too many", "http connection refused");
-                    Counts::add(&shared.counts.refused_limit);
+                    Counts::add(match entered {
+                        Err(Full::Address) => &shared.counts.refused_address,
+                        _ => &shared.counts.refused_limit,
+                    });
                     if let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
                         connections.spawn(async move {
                             refuse(Stream::from(socket)).await;

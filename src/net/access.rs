@@ -17,9 +17,18 @@ pub struct AccessList {
 impl AccessList {
     /// Whether a peer with this address may connect. An IPv4 address is not to be mapped into IPv6.
     pub fn allows(&self, address: IpAddr) -> bool {
-        let within = |list: &[IpNet]| list.iter().any(|prefix| prefix.contains(&address));
-        !within(&self.deny) && (address.is_loopback() || within(&self.allow))
+        !self.denies(address) && (address.is_loopback() || is_within(&self.allow, address))
     }
+
+    /// Whether a peer with this address may not connect, whoever says that it may.
+    pub fn denies(&self, address: IpAddr) -> bool {
+        is_within(&self.deny, address)
+    }
+}
+
+/// Whether an address is within one of these prefixes.
+pub fn is_within(prefixes: &[IpNet], address: IpAddr) -> bool {
+    prefixes.iter().any(|prefix| prefix.contains(&address))
 }
 
 #[cfg(test)]

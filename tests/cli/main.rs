@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod caches;
 #[cfg(test)]
+mod certs;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod control;
@@ -10,6 +12,8 @@ mod control;
 mod dump;
 #[cfg(test)]
 mod explain;
+#[cfg(test)]
+mod hash_password;
 #[cfg(test)]
 mod program;
 #[cfg(test)]

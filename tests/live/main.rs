@@ -8,11 +8,15 @@
 //! wait has an end.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod chain;
+#[cfg(test)]
+mod doors;
 #[cfg(test)]
 mod doubts;
 #[cfg(test)]
@@ -44,6 +48,8 @@ mod real;
 mod router;
 #[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod ssh;
 #[cfg(test)]
 mod stop;
 #[cfg(test)]

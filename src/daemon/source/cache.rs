@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+use tracing::warn;
+
 use super::error::SourceError;
 use super::list::List;
 use super::pace::Pace;
+use super::target::Way;
 use super::{Closed, Content, Occasion, Outlet, Requests, unix_now};
 use crate::client::{FetchError, Follower, FollowerConfig, News};
 use crate::config::Source;
-use crate::net::HostPort;
+use crate::net::{Endpoint, HostPort};
 use crate::payload::Rows;
 use crate::rtr::Timing;
 use crate::rtr::client::{ClientConfig, Epoch, Failure, Update};
@@ -16,18 +20,31 @@ use crate::rtr::client::{ClientConfig, Epoch, Failure, Update};
 /// Delivers what a cache has as often as it changes, and says each time that it does not.
 pub(super) async fn deliver(
     source: &Source,
-    at: &HostPort,
+    endpoint: &Endpoint,
     outlet: &Outlet,
     mut requests: Requests,
 ) -> Result<(), Closed> {
-    let mut follower = Follower::new(at.clone(), config(source));
+    let mut pace = Pace::new(source.refresh);
+    let mut way = Way::new(source, endpoint);
+    let mut occasion = Occasion::Schedule;
+    let target = loop {
+        let error = match way.target().await {
+            Ok(target) => break target,
+            Err(error) => error,
+        };
+        outlet.send(occasion, Err(error), Duration::ZERO).await?;
+        occasion = tokio::select! {
+            asked = requests.next() => asked,
+            () = sleep(pace.failed()) => Occasion::Schedule,
+        };
+    };
     let mut reporter = Reporter {
-        at: at.clone(),
-        pace: Pace::new(source.refresh),
+        at: target.at().clone(),
+        pace,
         delivered: false,
         expire: Duration::ZERO,
     };
-    let mut occasion = Occasion::Schedule;
+    let mut follower = Follower::new(target, config(source));
     loop {
         let news = tokio::select! {
             asked = requests.next() => {
@@ -37,6 +54,13 @@ pub(super) async fn deliver(
             }
             news = follower.next() => news,
         };
+        if matches!(news, News::Lost(_)) && way.has_files() {
+            // Certificates are renewed while we run. Those that cannot be read change nothing.
+            match way.target().await {
+                Ok(target) => follower.set_target(target),
+                Err(error) => warn!(source = &*source.name, %error, "old certificates kept"),
+            }
+        }
         let took = match &news {
             News::Updated { took, .. } => *took,
             _ => Duration::ZERO,

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use super::{Answer, Running, request, rest, within};
 use crate::http::Limits;
 use crate::http::stall::Stalling;
+use crate::net::gate::Bounds;
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -102,10 +103,19 @@ async fn a_body_that_does_not_end_is_not_waited_for() {
 
 #[tokio::test]
 async fn too_many_connections_are_told_so() {
-    let running = Running::start(Limits {
-        connections: 1,
-        ..Limits::default()
-    });
+    for (total, per_address, reason) in [(1, 9, "limit"), (9, 1, "address")] {
+        let bounds = Bounds {
+            total,
+            per_address,
+            per_network: 9,
+        };
+        one_too_many(bounds, reason).await;
+    }
+}
+
+async fn one_too_many(bounds: Bounds, reason: &str) {
+    let running = Running::start(Limits::default());
+    running.gate.resize(bounds);
     let mut first = TcpStream::connect(running.tcp).await.unwrap();
     let half = "GET /metrics HTTP/1.1\r\nHost: test\r\n";
     first.write_all(half.as_bytes()).await.unwrap();
@@ -121,8 +131,8 @@ async fn too_many_connections_are_told_so() {
 
     first.write_all(b"Connection: close\r\n\r\n").await.unwrap();
     let metrics = Answer::read(&rest(&mut first).await);
-    let counted = "rutter_http_connections_refused_total{reason=\"limit\"} 1\n";
-    assert!(metrics.body.contains(counted), "{}", metrics.body);
+    let counted = format!("rutter_http_connections_refused_total{{reason=\"{reason}\"}} 1\n");
+    assert!(metrics.body.contains(&counted), "{}", metrics.body);
     assert!(
         metrics.body.contains("rutter_http_connections 1\n"),
         "{}",
