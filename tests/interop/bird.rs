@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::door::{Door, USER, Way};
 use crate::scenario::{Peer, Scenario, same, vrp};
 use crate::support::payloads::{Aspa, Payloads, Vrp};
 use crate::support::process::{Process, run};
-use crate::support::{program, report, temp_dir};
+use crate::support::{Need, not_run, program, report, temp_dir};
+use crate::table::{refuses, version};
 
 /// Where the programs of Debian 13 are once `tests/peers/debian13` has fetched them.
 const DEBIAN13: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers/debian13/bin");
 
 /// A version of BIRD.
 trait Build {
-    const NAME: &'static str;
-
     /// Whether it has tables of ASPAs, and so speaks version 2.
     const ASPAS: bool;
 
@@ -32,7 +32,6 @@ trait Build {
 struct System;
 
 impl Build for System {
-    const NAME: &'static str = "BIRD";
     const ASPAS: bool = false;
     const HOARDS: bool = false;
 
@@ -44,7 +43,6 @@ impl Build for System {
 struct Debian13<const GENERATION: u8>;
 
 impl Build for Debian13<2> {
-    const NAME: &'static str = "BIRD 2.17";
     const ASPAS: bool = true;
     const HOARDS: bool = true;
 
@@ -54,7 +52,6 @@ impl Build for Debian13<2> {
 }
 
 impl Build for Debian13<3> {
-    const NAME: &'static str = "BIRD 3";
     const ASPAS: bool = true;
     const HOARDS: bool = false;
 
@@ -82,10 +79,15 @@ struct Bird<B> {
 }
 
 impl<B: Build> Peer for Bird<B> {
-    const NAME: &'static str = B::NAME;
+    const SHOWS: &'static str = if B::ASPAS { "VRPs, ASPAs" } else { "VRPs" };
     // It waits its retry interval (2 s) after a lost connection, and again after a Cache Reset.
     // BIRD 3 takes a millisecond and more for each line of its log.
     const PATIENCE: Duration = Duration::from_secs(40);
+
+    fn name() -> String {
+        let [bird, _] = B::programs().unwrap();
+        format!("BIRD {}", version(bird.to_str().unwrap(), &["--version"]))
+    }
 
     fn missing() -> Option<String> {
         let why = if B::ASPAS {
@@ -96,30 +98,10 @@ impl<B: Build> Peer for Bird<B> {
         B::programs().is_none().then(|| why.to_owned())
     }
 
-    fn start(port: u16) -> Self {
+    fn start(door: &Door) -> Self {
         let folder = temp_dir();
         let config = folder.path().join("bird.conf");
-        let (table, channel) = if B::ASPAS {
-            ("aspa table at;", "aspa { table at; };")
-        } else {
-            ("", "")
-        };
-        fs::write(
-            &config,
-            format!(
-                "log stderr all;\n\
-                 router id 192.0.2.1;\n\
-                 roa4 table r4; roa6 table r6; {table}\n\
-                 protocol device {{}}\n\
-                 protocol rpki c1 {{\n\
-                   debug {{ states, routes, events }};\n\
-                   roa4 {{ table r4; }}; roa6 {{ table r6; }}; {channel}\n\
-                   remote 127.0.0.1 port {port};\n\
-                   retry 2;\n\
-                 }}\n"
-            ),
-        )
-        .unwrap();
+        fs::write(&config, configuration::<B>(door.port, &transport(door))).unwrap();
         let [bird, _] = B::programs().unwrap();
         let mut command = Command::new(bird);
         command
@@ -151,6 +133,45 @@ impl<B: Build> Peer for Bird<B> {
             same(&payloads.aspas, &held)?;
         }
         Ok(())
+    }
+}
+
+fn configuration<B: Build>(port: u16, transport: &str) -> String {
+    let (table, channel) = if B::ASPAS {
+        ("aspa table at;", "aspa { table at; };")
+    } else {
+        ("", "")
+    };
+    format!(
+        "log stderr all;\n\
+         router id 192.0.2.1;\n\
+         roa4 table r4; roa6 table r6; {table}\n\
+         protocol device {{}}\n\
+         protocol rpki c1 {{\n\
+           debug {{ states, routes, events }};\n\
+           roa4 {{ table r4; }}; roa6 {{ table r6; }}; {channel}\n\
+           remote 127.0.0.1 port {port};\n\
+           {transport}\n\
+           retry 2;\n\
+         }}\n"
+    )
+}
+
+fn transport(door: &Door) -> String {
+    match door.way {
+        Way::Tcp => String::new(),
+        Way::TcpMd5 => {
+            let key = door.md5_key().unwrap();
+            format!("transport tcp {{ authentication md5; password \"{key}\"; }};")
+        }
+        Way::SshKey => {
+            let (key, known) = (door.key().unwrap(), door.known_hosts());
+            format!(
+                "transport ssh {{ bird private key {key:?}; remote public key {known:?}; \
+                 user \"{USER}\"; }};"
+            )
+        }
+        way => panic!("BIRD has no option for {}", way.name()),
     }
 }
 
@@ -211,21 +232,20 @@ impl<B: Build> Bird<B> {
         self.process.output().matches(connected).count()
     }
 
-    /// The lines of its log that speak of an error report, in either direction.
-    fn error_reports(&self) -> Vec<String> {
+    /// Its log speaks of no error report, in either direction.
+    #[track_caller]
+    fn told_no_error(&self) {
         const WORDS: [&str; 3] = ["Received Error", "Sending Error", "Fatal-Protocol-Error"];
-        self.process
-            .output()
-            .lines()
-            .filter(|line| WORDS.iter().any(|word| line.contains(word)))
-            .map(str::to_owned)
-            .collect()
+        let output = self.process.output();
+        let told = |line: &&str| WORDS.iter().any(|word| line.contains(word));
+        let errors: Vec<&str> = output.lines().filter(told).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
     }
 }
 
-/// First load, update and restart.
-fn follows<B: Build>(seed: u64) -> Option<Scenario<Bird<B>>> {
-    let mut run = Scenario::<Bird<B>>::begin(seed)?;
+/// First load and update.
+fn updates<B: Build>(way: Way, seed: u64) -> Option<Scenario<Bird<B>>> {
+    let mut run = Scenario::<Bird<B>>::begin(way, seed)?;
     assert_eq!(run.peer.removed(), 0, "the first load removed something");
     run.update();
     assert_eq!(
@@ -233,23 +253,66 @@ fn follows<B: Build>(seed: u64) -> Option<Scenario<Bird<B>>> {
         20,
         "an update removes what it withdraws"
     );
+    run.peer.told_no_error();
+    Some(run)
+}
+
+/// The same, and a restart of the server.
+fn follows<B: Build>(seed: u64) -> Option<Scenario<Bird<B>>> {
+    let mut run = updates::<B>(Way::Tcp, seed)?;
     run.restart();
     // Until state is kept over a restart, the answer is Cache Reset and a full answer. How much
     // BIRD drops on the way is the figure to bring down to 5.
     let removed = run.peer.removed() - 20;
     report(&format!(
         "interop: {} removed {removed} routes over a kill and restart on +10 −5",
-        B::NAME
+        Bird::<B>::name()
     ));
     assert!(removed >= 5, "what is no longer served is removed");
-    let errors = run.peer.error_reports();
-    assert!(errors.is_empty(), "{errors:#?}");
+    run.peer.told_no_error();
     Some(run)
+}
+
+/// It does not take this transport in its configuration.
+fn lacks<B: Build>(way: Way, transport: &str) {
+    let folder = temp_dir();
+    let [usual, wanted] = ["usual", "wanted"].map(|name| folder.path().join(name));
+    fs::write(&usual, configuration::<B>(323, "")).unwrap();
+    fs::write(&wanted, configuration::<B>(323, transport)).unwrap();
+    let check = |config| {
+        let [bird, _] = B::programs().unwrap_or_default();
+        let mut command = Command::new(bird);
+        command.args(["-p", "-c"]).arg(config);
+        command
+    };
+    refuses::<Bird<B>>(way, &mut check(&usual), &mut check(&wanted));
+}
+
+fn lacks_tls_and_passwords<B: Build>() {
+    lacks::<B>(Way::Tls, "transport tls {};");
+    lacks::<B>(Way::TlsCertificate, "transport tls {};");
+    let password = "transport ssh { password \"secret\"; user \"rpki\"; };";
+    lacks::<B>(Way::SshPassword, password);
 }
 
 #[test]
 fn bird_follows_load_update_and_restart() {
     follows::<System>(1);
+}
+
+#[test]
+fn bird_follows_load_and_update_over_ssh() {
+    updates::<System>(Way::SshKey, 11);
+}
+
+#[test]
+fn bird_2_0_lacks_md5_tls_and_passwords() {
+    if Bird::<System>::missing().is_none() && Bird::<System>::name() != "BIRD 2.0" {
+        return not_run("BIRD 2.0", Need::Peers, "the system's is another");
+    }
+    let md5 = "transport tcp { authentication md5; password \"secret\"; };";
+    lacks::<System>(Way::TcpMd5, md5);
+    lacks_tls_and_passwords::<System>();
 }
 
 #[test]
@@ -264,6 +327,36 @@ fn bird_2_17_follows_load_update_and_restart_with_aspas() {
 }
 
 #[test]
+fn bird_2_17_follows_load_and_update_over_ssh() {
+    updates::<Debian13<2>>(Way::SshKey, 12);
+}
+
+#[test]
+fn bird_2_17_follows_load_and_update_with_md5() {
+    updates::<Debian13<2>>(Way::TcpMd5, 13);
+}
+
+#[test]
+fn bird_2_17_lacks_tls_and_passwords() {
+    lacks_tls_and_passwords::<Debian13<2>>();
+}
+
+#[test]
 fn bird_3_follows_load_update_and_restart_with_aspas() {
     follows::<Debian13<3>>(8);
+}
+
+#[test]
+fn bird_3_follows_load_and_update_over_ssh() {
+    updates::<Debian13<3>>(Way::SshKey, 14);
+}
+
+#[test]
+fn bird_3_follows_load_and_update_with_md5() {
+    updates::<Debian13<3>>(Way::TcpMd5, 15);
+}
+
+#[test]
+fn bird_3_lacks_tls_and_passwords() {
+    lacks_tls_and_passwords::<Debian13<3>>();
 }
