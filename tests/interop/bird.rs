@@ -300,9 +300,13 @@ fn bird_follows_load_update_and_restart() {
     follows::<System>(1);
 }
 
+/// BIRD 2.0 stops in the middle of an answer whose packets are too long for it.
 #[test]
-fn bird_follows_load_and_update_over_ssh() {
-    updates::<System>(Way::SshKey, 11);
+fn bird_follows_load_update_and_restart_over_ssh() {
+    if let Some(mut run) = updates::<System>(Way::SshKey, 11) {
+        run.restart();
+        run.peer.told_no_error();
+    }
 }
 
 #[test]
@@ -347,13 +351,19 @@ fn bird_3_follows_load_update_and_restart_with_aspas() {
 }
 
 #[test]
-fn bird_3_follows_load_and_update_over_ssh() {
-    updates::<Debian13<3>>(Way::SshKey, 14);
+fn bird_3_follows_load_update_and_restart_over_ssh() {
+    if let Some(mut run) = updates::<Debian13<3>>(Way::SshKey, 14) {
+        run.restart();
+        run.peer.told_no_error();
+    }
 }
 
 #[test]
-fn bird_3_follows_load_and_update_with_md5() {
-    updates::<Debian13<3>>(Way::TcpMd5, 15);
+fn bird_3_follows_load_update_and_restart_with_md5() {
+    if let Some(mut run) = updates::<Debian13<3>>(Way::TcpMd5, 15) {
+        run.restart();
+        run.peer.told_no_error();
+    }
 }
 
 #[test]

@@ -135,11 +135,12 @@ fn frr_follows_load_update_and_restart() {
 
 /// As packaged, with its wrong SHA-256: what the server offers decides.
 #[test]
-fn frr_follows_load_and_update_over_ssh() {
+fn frr_follows_load_update_and_restart_over_ssh() {
     let Some(mut run) = Scenario::<Frr>::begin(Way::SshKey, 21) else {
         return;
     };
     run.update();
+    run.restart();
     let log = run.peer.process.output();
     assert!(!log.contains("Error PDU"), "{log}");
 }
