@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::super::refused::{Reason, Refused};
 use super::authority::Authority;
 use super::link::Link;
+use super::stream;
 
 /// The rules of one connection.
 pub(super) struct Handler {
@@ -35,6 +36,8 @@ pub(super) struct Handler {
 pub(super) struct Granted {
     pub(super) user: Box<str>,
     pub(super) channel: ChannelWriteHalf<Msg>,
+    /// How many octets at once are good for it.
+    pub(super) slice: usize,
 }
 
 /// How far a connection has come. There is no way back: it has one channel, and that one
@@ -153,7 +156,7 @@ impl Handler {
     }
 
     /// Grants the subsystem, if it is the one on the one channel and somebody waits for it.
-    fn grant(&mut self, name: &str, channel: ChannelId) -> Option<()> {
+    fn grant(&mut self, name: &str, channel: ChannelId, slice: usize) -> Option<()> {
         if name != SUBSYSTEM || !matches!(&self.stage, Stage::Open(own) if own.id() == channel) {
             return None;
         }
@@ -163,7 +166,12 @@ impl Handler {
             return None;
         };
         let user = self.user.clone();
-        granted.send(Granted { user, channel }).ok()
+        let granting = Granted {
+            user,
+            channel,
+            slice,
+        };
+        granted.send(granting).ok()
     }
 }
 
@@ -259,7 +267,8 @@ impl server::Handler for Handler {
         name: &str,
         session: &mut Session,
     ) -> Result<(), Error> {
-        match self.grant(name, channel) {
+        let slice = stream::slice(session.remote_sshid());
+        match self.grant(name, channel, slice) {
             Some(()) => session.channel_success(channel),
             None => self.refuse(channel, format_args!("the subsystem `{name}`"), session),
         }

@@ -154,9 +154,13 @@ impl SshAcceptor {
         let start = Box::pin(run_stream(config, Wire::new(&link), handler));
         let session = start.await.map_err(|error| refused(&link, Err(error)))?;
         match granted.await {
-            Ok(Granted { user, channel }) => {
+            Ok(Granted {
+                user,
+                channel,
+                slice,
+            }) => {
                 guard.0 = None;
-                let stream = SshStream::new(link, channel, session);
+                let stream = SshStream::new(link, channel, session, slice);
                 Ok((Stream::Ssh(Box::new(stream)), Identity::User(user)))
             }
             // russh is done, and has dropped the handler.

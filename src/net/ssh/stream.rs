@@ -24,6 +24,8 @@ pub struct SshStream {
     /// What the connection broke of, until it was told.
     broken: Option<io::Error>,
     sending: Option<Sending>,
+    /// The most octets given to russh at once.
+    slice: usize,
 }
 
 /// A slice on its way. It stays with the stream when a call is dropped: russh has taken its share
@@ -39,6 +41,23 @@ struct Sending {
 /// takes nothing, and the buffer stays with an idle session.
 const SLICE: usize = 32 * 1024;
 
+/// The same for a peer that uses libssh. BIRD before 2.16 reads 4,096 octets of the socket and then
+/// 4,096 of the channel, once each time the socket has something. What the packets that end in one
+/// read bring beyond that stays in libssh, and when the socket has no more, for good: the router
+/// ends the session in the middle of the answer, again and again. The headers of 13 packets and
+/// more in a read make up for the packet that one read leaves for the next, and for the rest of a
+/// router key (123 octets).
+const LIBSSH_SLICE: usize = 256;
+
+/// How many octets at once are good for a peer with this identification string (RFC 4253 §4.2).
+pub(super) fn slice(identification: &[u8]) -> usize {
+    if identification.starts_with(b"SSH-2.0-libssh") {
+        LIBSSH_SLICE
+    } else {
+        SLICE
+    }
+}
+
 /// How long a peer has for going away after we closed the channel, before it is told to.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -50,6 +69,7 @@ impl SshStream {
         link: Arc<Link>,
         channel: ChannelWriteHalf<Msg>,
         session: RunningSession<Handler>,
+        slice: usize,
     ) -> Self {
         Self {
             link,
@@ -57,6 +77,7 @@ impl SshStream {
             session: Some(session),
             broken: None,
             sending: None,
+            slice,
         }
     }
 
@@ -116,7 +137,7 @@ impl SshStream {
     pub(in super::super) async fn send(&mut self, octets: &mut Bytes) -> io::Result<usize> {
         self.settle().await?;
         let room = room(&self.link, &self.channel).await?;
-        let slice = octets.split_to(room.min(SLICE).min(octets.len()));
+        let slice = octets.split_to(room.min(self.slice).min(octets.len()));
         let taken = slice.len();
         let channel = Arc::clone(&self.channel);
         self.sending = Some(Sending {

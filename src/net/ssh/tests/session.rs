@@ -1,6 +1,6 @@
 //! Octets in both directions, whatever windows, packets and keys do.
 
-use russh::Limits;
+use russh::{Limits, SshId};
 
 use super::*;
 
@@ -54,6 +54,31 @@ async fn small_windows_and_packets_are_respected() {
         ..config()
     };
     full_set(host.acceptor(), &host, config, 300_000).await;
+}
+
+/// BIRD before 2.16 leaves in libssh what one read of the socket brings beyond its own buffer.
+#[tokio::test]
+async fn libssh_gets_packets_that_bird_can_follow() {
+    let libssh = client::Config {
+        client_id: SshId::Standard("SSH-2.0-libssh_0.10.6".into()),
+        ..config()
+    };
+    for (config, wanted) in [(libssh, 256), (config(), 32 * 1024)] {
+        let host = Host::new();
+        let mut session = host.session(config).await;
+        let reader = tokio::spawn(async move {
+            let (mut got, mut longest) = (0, 0);
+            while got < 100_000 {
+                if let ChannelMsg::Data { data } = answer(&mut session.channel).await {
+                    got += data.len();
+                    longest = longest.max(data.len());
+                }
+            }
+            longest
+        });
+        send_all(&mut session.stream, image(100_000)).await;
+        assert_eq!(reader.await.unwrap(), wanted);
+    }
 }
 
 #[tokio::test]
