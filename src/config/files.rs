@@ -1,11 +1,13 @@
 //! What the files hold that a configuration names: read to be checked, and forgotten.
 
+use std::fmt;
 use std::path::Path;
 
-use super::{Carrier, Config};
+use super::{Carrier, Config, Origin, Source};
 use crate::net::files::{self, FileError};
-use crate::net::ssh::{HostKeys, Passwords};
-use crate::net::tls::{Certificate, ServerOptions};
+use crate::net::ssh::SshAcceptor;
+use crate::net::tls::{ServerOptions, TlsAcceptor, TlsConnector};
+use crate::net::{Endpoint, Target};
 
 /// The most octets of a TCP MD5 key, as Linux has it.
 const MAX_MD5_KEY: usize = 80;
@@ -20,7 +22,8 @@ pub struct Findings {
 }
 
 impl Config {
-    /// Reads the files with keys, passwords and tokens that this configuration names. Blocks.
+    /// Reads the files with certificates, keys, users, passwords and tokens that this
+    /// configuration names, as whoever uses them does, and makes none. Blocks.
     ///
     /// A server reads them when it opens its places; this is for whoever only wants to know.
     pub fn inspect_files(&self) -> Findings {
@@ -33,25 +36,14 @@ impl Config {
                 }
                 Carrier::Tls(options) => findings.tls(options),
                 Carrier::Ssh(options) => {
-                    if let HostKeys::Files(keys) = &options.host_keys {
-                        let made = keys.iter().filter(|key| key.exists());
-                        made.for_each(|key| findings.is_private(key));
-                    }
-                    match &options.passwords {
-                        Some(Passwords::Users(users)) => findings.is_private(users),
-                        Some(Passwords::Single { file, .. }) => findings.secret(file),
-                        Some(Passwords::Minted { .. }) | None => {}
-                    }
+                    let (errors, warnings) = SshAcceptor::inspect(options);
+                    errors.iter().for_each(|error| findings.error(error));
+                    warnings.iter().for_each(|warning| findings.warn(warning));
                 }
             }
         }
         for source in &self.sources {
-            let own = source.tls.certificate.as_ref();
-            let keys = own.map(|(_, key)| key).into_iter().chain(&source.ssh.key);
-            keys.for_each(|key| findings.is_private(key));
-            let secrets = [&source.web.bearer_token, &source.ssh.password_file];
-            let secrets = secrets.into_iter().flatten();
-            secrets.for_each(|file| findings.secret(file));
+            findings.source(source);
         }
         if let Some(options) = &self.http.tls {
             findings.tls(options);
@@ -59,16 +51,45 @@ impl Config {
         if let Some(token) = &self.http.token {
             findings.secret(token);
         }
-        findings.errors.dedup();
-        findings.warnings.dedup();
         findings
     }
 }
 
 impl Findings {
     fn tls(&mut self, options: &ServerOptions) {
-        if let Certificate::Files { key, .. } = &options.certificate {
-            self.is_private(key);
+        match TlsAcceptor::load(options) {
+            Ok(acceptor) => {
+                let warnings = acceptor.warnings().iter();
+                warnings.for_each(|warning| self.warn(warning));
+            }
+            Err(error) => self.error(&error),
+        }
+    }
+
+    fn source(&mut self, source: &Source) {
+        if let Some(token) = &source.web.bearer_token {
+            self.secret(token);
+        }
+        let Origin::At(endpoint) = &source.origin else {
+            return;
+        };
+        let names_some = !source.tls.ca.is_empty() || source.tls.certificate.is_some();
+        let read = match endpoint {
+            Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
+                let target = Target::load(endpoint, &source.tls, &source.ssh);
+                target.map(|target| target.map_or_else(Vec::new, |it| it.warnings().to_vec()))
+            }
+            Endpoint::Web(_) if names_some => {
+                let read = TlsConnector::load(&source.tls);
+                read.map(|connector| connector.warnings().to_vec())
+            }
+            _ => return,
+        };
+        match read {
+            // That anybody is taken for the server, the configuration itself says.
+            Ok(_) if source.tls.insecure || source.ssh.insecure => {}
+            Ok(warnings) => warnings.iter().for_each(|warning| self.warn(warning)),
+            Err(error) => self.error(&error),
         }
     }
 
@@ -99,7 +120,7 @@ impl Findings {
         match files::is_public(file) {
             Ok(true) => {
                 let warning = format!("{}: everybody can read this secret", file.display());
-                self.warnings.push(warning);
+                self.warn(&warning);
             }
             Ok(false) => {}
             Err(error) => self.error(&error),
@@ -107,6 +128,18 @@ impl Findings {
     }
 
     fn error(&mut self, error: &FileError) {
-        self.errors.push(error.to_string());
+        add(&mut self.errors, error);
+    }
+
+    fn warn(&mut self, warning: &str) {
+        add(&mut self.warnings, &warning);
+    }
+}
+
+/// Adds a line that is not there yet: places often share their files.
+fn add(lines: &mut Vec<String>, line: &dyn fmt::Display) {
+    let line = line.to_string();
+    if !lines.contains(&line) {
+        lines.push(line);
     }
 }

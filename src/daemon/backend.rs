@@ -20,6 +20,7 @@ use crate::http::explain::{Basis, Question, Way, Witness, explain};
 use crate::http::shape::ReloadStatus;
 use crate::http::{Access, Backend, BindError, Limits, Refusal, RefusalKind, Request, Server};
 use crate::net::Gate;
+use crate::net::tls::TlsAcceptor;
 use crate::payload::UnixTime;
 use crate::payload::merge::{Contribution, differences};
 
@@ -60,10 +61,11 @@ impl Place {
 }
 
 /// Who may speak to the server over HTTP.
-pub(super) fn access(config: &Config) -> Access {
+pub(super) fn access(config: &Config, tls: Option<TlsAcceptor>) -> Access {
     Access {
         list: config.http.access.clone(),
         token: config.http.token.clone(),
+        tls,
     }
 }
 

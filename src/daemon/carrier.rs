@@ -1,10 +1,10 @@
 //! What a carrier needs from its files, before anything is opened or changed.
 
 use super::certificates::Certificate;
-use crate::config::{Carrier, Config, Http, Md5};
+use crate::config::{Carrier, Config, Md5};
 use crate::net::files::{self, FileError};
 use crate::net::ssh::SshAcceptor;
-use crate::net::tls::{CertificateFacts, TlsAcceptor};
+use crate::net::tls::{CertificateFacts, ServerOptions, TlsAcceptor};
 use crate::net::{Acceptor, Md5Key};
 use crate::payload::UnixTime;
 
@@ -89,6 +89,28 @@ fn signed(md5: &[Md5]) -> Result<Loaded, FileError> {
 pub(super) struct Carriers {
     /// Those of the listeners.
     pub(super) listeners: Vec<Loaded>,
+    /// Those of HTTP, where it is spoken over TLS.
+    pub(super) http: Option<Web>,
+}
+
+/// HTTP over TLS.
+#[derive(Debug)]
+pub(super) struct Web {
+    /// The handshake.
+    pub(super) acceptor: TlsAcceptor,
+    certificates: Vec<Certificate>,
+}
+
+impl Web {
+    fn load(options: &ServerOptions) -> Result<Self, FileError> {
+        // RFC 7301: no other version of HTTP is spoken.
+        let acceptor = TlsAcceptor::load(options)?.speaking("http/1.1");
+        let certificates = acceptor.certificates().iter().map(certificate).collect();
+        Ok(Self {
+            acceptor,
+            certificates,
+        })
+    }
 }
 
 impl Carriers {
@@ -106,12 +128,13 @@ impl Carriers {
                 Err(fault) => faults.push(fault.to_string()),
             }
         }
-        let Http { tls, .. } = &config.http;
-        if tls.is_some() {
-            faults.push("http: this version has no TLS yet".to_owned());
-        }
+        let http = config.http.tls.as_ref().map(Web::load).transpose();
+        let http = http.unwrap_or_else(|fault| {
+            faults.push(fault.to_string());
+            None
+        });
         match faults.is_empty() {
-            true => Ok(Self { listeners }),
+            true => Ok(Self { listeners, http }),
             false => Err(faults.join("\n")),
         }
     }
@@ -119,7 +142,9 @@ impl Carriers {
     /// All certificates, each file once.
     pub(super) fn certificates(&self) -> Vec<Certificate> {
         let mut all: Vec<Certificate> = Vec::new();
-        for certificate in self.listeners.iter().flat_map(|one| &one.certificates) {
+        let shown = self.listeners.iter().flat_map(|one| &one.certificates);
+        let web = self.http.iter().flat_map(|web| &web.certificates);
+        for certificate in shown.chain(web) {
             if !all.contains(certificate) {
                 all.push(certificate.clone());
             }
@@ -130,7 +155,9 @@ impl Carriers {
     /// All warnings, each once.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut all: Vec<String> = Vec::new();
-        for warning in self.listeners.iter().flat_map(|one| &one.warnings) {
+        let listeners = self.listeners.iter().flat_map(|one| &one.warnings);
+        let web = self.http.iter().flat_map(|web| web.acceptor.warnings());
+        for warning in listeners.chain(web) {
             if !all.contains(warning) {
                 all.push(warning.clone());
             }

@@ -9,10 +9,11 @@ use tracing::{error, warn};
 
 use super::pipeline::unix_now;
 use super::status::Around;
+use crate::net::tls::{Stage, expiry_stage};
 use crate::payload::UnixTime;
 
 /// A certificate that a listener shows or trusts.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Certificate {
     /// The file it is from.
     pub(super) file: Box<str>,
@@ -20,56 +21,24 @@ pub(super) struct Certificate {
     pub(super) until: UnixTime,
 }
 
-/// How near the end of a certificate is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Stage {
-    /// More than thirty days.
-    Far,
-    /// Thirty days.
-    Month,
-    /// Seven.
-    Week,
-    /// One.
-    Day,
-    /// It is past.
-    Over,
-}
-
-impl Stage {
-    fn of(until: UnixTime, now: UnixTime) -> Self {
-        const DAY: u64 = 86_400;
-        if now >= until {
-            return Self::Over;
-        }
-        match until.seconds().saturating_sub(now.seconds()) {
-            ..=DAY => Self::Day,
-            left if left <= 7 * DAY => Self::Week,
-            left if left <= 30 * DAY => Self::Month,
-            _ => Self::Far,
-        }
-    }
-}
-
-/// Remembers what was said of each file, to say it once.
+/// Remembers what was said of each certificate, to say it once. A file may have several.
 #[derive(Debug, Default)]
 struct Watch {
-    said: HashMap<Box<str>, (UnixTime, Stage)>,
+    said: HashMap<Certificate, Stage>,
 }
 
 impl Watch {
-    /// The certificates that came nearer to their end than what was said of them. It forgets files
+    /// The certificates that came nearer to their end than what was said of them. It forgets those
     /// that are not among them.
     fn news(&mut self, certificates: &[Certificate], now: UnixTime) -> Vec<(Certificate, Stage)> {
         let before = std::mem::take(&mut self.said);
         let mut news = Vec::new();
         for certificate in certificates {
-            let Certificate { file, until } = certificate;
-            let stage = Stage::of(*until, now);
-            let known = before.get(file).filter(|(known, _)| known == until);
-            if stage > known.map_or(Stage::Far, |(_, said)| *said) {
+            let stage = expiry_stage(certificate.until.seconds(), now.seconds());
+            if stage > before.get(certificate).copied().unwrap_or(Stage::Fine) {
                 news.push((certificate.clone(), stage));
             }
-            self.said.insert(file.clone(), (*until, stage));
+            self.said.insert(certificate.clone(), stage);
         }
         news
     }
@@ -141,5 +110,18 @@ mod tests {
         let mut late = Watch::default();
         assert_eq!(late.news(&[certificate(end)], now).len(), 1);
         assert!(watch.news(&[], now).is_empty() && watch.said.is_empty());
+    }
+
+    #[test]
+    fn certificates_of_one_file_are_said_once_each() {
+        let certificate = |until| Certificate {
+            file: "bundle.pem".into(),
+            until: UnixTime::new(until),
+        };
+        let bundle = [certificate(1), certificate(2), certificate(4_000_000_000)];
+        let mut watch = Watch::default();
+        let now = UnixTime::new(1_000);
+        assert_eq!(watch.news(&bundle, now).len(), 2);
+        assert!(watch.news(&bundle, now).is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! The metrics of a server: their names and help, and where their values come from.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use crate::http::metrics::{Exposition, Metric};
@@ -171,8 +172,14 @@ pub(super) fn write(
     slurm(out, view);
     reloads(out, around);
     let mut family = out.family(&CERTIFICATES);
+    // A file may have several, and a series has one value: the first end is what to act on.
+    let mut ends: BTreeMap<&str, UnixTime> = BTreeMap::new();
     for Certificate { file, until } in &around.certificates {
-        family.sample(&[("file", file)], *until);
+        let end = ends.entry(file).or_insert(*until);
+        *end = (*end).min(*until);
+    }
+    for (file, end) in ends {
+        family.sample(&[("file", file)], end);
     }
     sessions(out, shared);
 }
@@ -429,10 +436,12 @@ mod tests {
         let around = Around {
             started: now,
             listeners: Vec::new(),
-            certificates: vec![Certificate {
-                file: "tls.crt".into(),
-                until: UnixTime::new(7),
-            }],
+            certificates: [9, 7, 8]
+                .map(|until| Certificate {
+                    file: "tls.crt".into(),
+                    until: UnixTime::new(until),
+                })
+                .into(),
             connections: 1,
             reload: None,
             reloads: [0, 0],
@@ -455,5 +464,6 @@ mod tests {
         assert!(known.iter().any(|sample| sample.contains("slurm")));
         let expiry = r#"rutter_certificate_expiry_timestamp_seconds{file="tls.crt"}"#;
         assert!(known.contains(expiry));
+        assert!(text.contains(&format!("{expiry} 7\n")), "{text}");
     }
 }

@@ -21,6 +21,7 @@ use crate::config::{self, Config, Need};
 use crate::http::shape::ListenerStatus;
 use crate::http::{self, Access, Backend};
 use crate::net::gate::{Bounds, Gate};
+use crate::net::tls::TlsAcceptor;
 use crate::net::{self, Md5Key, TcpOptions};
 
 /// The sockets of a running server.
@@ -50,6 +51,8 @@ pub(super) struct Opened {
     /// What the files of each listener say, and its socket when it is a new one.
     listeners: Vec<(Spot, Loaded, Option<net::Listener>)>,
     http: Vec<(Place, http::Server)>,
+    /// The handshake of HTTP, where there is one.
+    tls: Option<TlsAcceptor>,
 }
 
 /// What tasks need that sockets start.
@@ -70,7 +73,7 @@ impl Sockets {
             listeners: HashMap::new(),
             http: HashMap::new(),
             leaving: Vec::new(),
-            access: watch::Sender::new(backend::access(config)),
+            access: watch::Sender::new(backend::access(config, None)),
             web: Gate::new(web_bounds(config)),
         }
     }
@@ -88,7 +91,11 @@ impl Sockets {
         }
         let http = self.open_http(config)?;
         self.sign(&listeners)?;
-        Ok(Opened { listeners, http })
+        Ok(Opened {
+            listeners,
+            http,
+            tls: carriers.http.map(|loaded| loaded.acceptor),
+        })
     }
 
     fn open_http(&self, config: &Config) -> Result<Vec<(Place, http::Server)>, ServeError> {
@@ -170,7 +177,9 @@ impl Sockets {
             };
             self.listeners.insert(spot, task);
         }
-        self.access.send_replace(backend::access(config));
+        // Before the places that were opened begin to accept.
+        self.access
+            .send_replace(backend::access(config, opened.tls));
         self.web.resize(web_bounds(config));
         let places: Vec<Place> = backend::places(config).map(|(place, _)| place).collect();
         let (stay, gone) = std::mem::take(&mut self.http)

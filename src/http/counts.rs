@@ -28,6 +28,7 @@ pub(super) struct Counts {
     pub(super) refused_access: AtomicU64,
     pub(super) refused_address: AtomicU64,
     pub(super) refused_limit: AtomicU64,
+    pub(super) refused_tls: AtomicU64,
     open: AtomicU64,
     succeeded: AtomicU64,
     mistaken: AtomicU64,
@@ -62,7 +63,8 @@ impl Counts {
         out.family(&REFUSED)
             .sample(&[("reason", "access")], read(&self.refused_access))
             .sample(&[("reason", "address")], read(&self.refused_address))
-            .sample(&[("reason", "limit")], read(&self.refused_limit));
+            .sample(&[("reason", "limit")], read(&self.refused_limit))
+            .sample(&[("reason", "tls")], read(&self.refused_tls));
         out.family(&REQUESTS)
             .sample(&[("status", "2xx")], read(&self.succeeded))
             .sample(&[("status", "4xx")], read(&self.mistaken))

@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -28,13 +29,14 @@ use super::routes::{self, Shared};
 use super::socket::ControlSocket;
 use super::stall::Stalling;
 use crate::net::gate::{Full, Gate};
-use crate::net::{self, Stream, TcpOptions};
+use crate::net::tls::{TlsAcceptor, TlsStream};
+use crate::net::{self, Peer, Reason, Refused, Stream, TcpOptions, Transport};
 
 /// What peers may cost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// How long the header of a request may take, from the end of the last answer on: it limits
-    /// idle connections, too.
+    /// idle connections, too. A handshake of TLS before the first one has as long.
     pub header: Duration,
     /// The most octets of such a header; beyond it, 431.
     pub header_octets: usize,
@@ -87,9 +89,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that listens nowhere yet. A changed access counts from the next request on.
+    /// A server that listens nowhere yet. A changed access counts from the next request on, what it
+    /// says of TLS from the next connection on.
     /// Connections over TCP come through the gate: one that finds it full is answered 503 and
-    /// closed.
+    /// closed; over TLS it is only closed.
     pub const fn new(access: watch::Receiver<Access>, gate: Arc<Gate>, limits: Limits) -> Self {
         Self {
             listeners: Vec::new(),
@@ -139,8 +142,12 @@ impl Server {
         let shared = Arc::new(Shared::new(backend, access, limits, stop));
         let router = routes::router(Arc::clone(&shared));
         let mut loops = JoinSet::new();
+        let transport = match shared.access.borrow().tls {
+            Some(_) => "https",
+            None => "http",
+        };
         for listener in listeners {
-            info!(address = %listener.address(), transport = "http", "listening");
+            info!(address = %listener.address(), transport, "listening");
             let (shared, router) = (Arc::clone(&shared), router.clone());
             loops.spawn(accept(listener, shared, router, Arc::clone(&gate)));
         }
@@ -177,7 +184,9 @@ async fn accept(listener: net::Listener, shared: Arc<Shared>, router: Router, ga
                         Err(Full::Address) => &shared.counts.refused_address,
                         _ => &shared.counts.refused_limit,
                     });
-                    if let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
+                    // With TLS it could be told only after a handshake, which it shall not cost us.
+                    let clear = shared.access.borrow().tls.is_none();
+                    if clear && let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
                         connections.spawn(async move {
                             refuse(Stream::from(socket)).await;
                             drop(place);
@@ -187,9 +196,18 @@ async fn accept(listener: net::Listener, shared: Arc<Shared>, router: Router, ga
                 };
                 Counts::add(&shared.counts.accepted);
                 let (shared, router) = (Arc::clone(&shared), router.clone());
+                let tls = shared.access.borrow().tls.clone();
                 connections.spawn(async move {
                     let open = shared.counts.open();
-                    serve(socket, Asker::Tcp(address), shared.clone(), router).await;
+                    let asker = Asker::Tcp(address);
+                    match tls {
+                        None => serve(socket, asker, shared.clone(), router).await,
+                        Some(tls) => {
+                            if let Some(stream) = shake_hands(socket, address, &tls, &shared).await {
+                                serve(stream, asker, shared.clone(), router).await;
+                            }
+                        }
+                    }
                     drop((open, place));
                 });
             }
@@ -231,6 +249,31 @@ async fn accept_control(socket: ControlSocket, shared: Arc<Shared>, router: Rout
     while let Some(ended) = connections.join_next().await {
         report(ended);
     }
+}
+
+/// Shakes hands in the time that the header of a request may take, unless the server stops before.
+async fn shake_hands(
+    socket: TcpStream,
+    address: SocketAddr,
+    tls: &TlsAcceptor,
+    shared: &Shared,
+) -> Option<Box<TlsStream>> {
+    let mut stop = shared.stop.clone();
+    let peer = Peer::new(address, Transport::Tls);
+    let handshake = timeout(shared.limits.header, tls.accept_tls(socket, peer));
+    let done = tokio::select! {
+        done = handshake => done,
+        () = told(&mut stop) => return None,
+    };
+    let refused = match done {
+        Ok(Ok((stream, _))) => return Some(stream),
+        Ok(Err(refused)) => refused,
+        Err(_) => Refused::new(Reason::Deadline, "the handshake did not end in time"),
+    };
+    let (reason, detail) = (refused.reason.word(), refused.detail());
+    debug!(peer = %address, reason, detail, "http connection refused");
+    Counts::add(&shared.counts.refused_tls);
+    None
 }
 
 /// Serves one connection to its end.

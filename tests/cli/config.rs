@@ -196,6 +196,78 @@ fn check_reads_the_secrets_that_a_file_names() {
     assert_eq!((ran.code, ran.err), (Some(0), expected));
 }
 
+/// What of this folder `config check` finds wrong in a file of this text, a line each.
+fn faults(folder: &Path, text: &str) -> Vec<String> {
+    let file = folder.join("r.toml");
+    fs::write(&file, format!("[[source]]\nurl = \"x\"\n{text}")).unwrap();
+    let ran = config(&["check", file.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    let errors = ran.err.lines().filter(|line| !line.contains(": warning: "));
+    errors.map(str::to_owned).collect()
+}
+
+#[test]
+fn check_finds_what_a_listener_cannot_use() {
+    let folder = temp_dir();
+    let folder = folder.path();
+    for arguments in [
+        "ca {}",
+        "server {} a --dns a.example",
+        "server {} b --dns b.example",
+    ] {
+        certs(folder, arguments).done();
+    }
+    write_secret(&folder.join("none.crt"), "no certificate");
+    write_secret(&folder.join("keys"), "ssh-ed25519 AAAA\n");
+    write_secret(&folder.join("users"), "# two\nr1:word\n");
+    write_secret(&folder.join("host"), "no key");
+    let tls = |certificate: &str, key: &str| {
+        format!(
+            "[[listener]]\ntransport = \"tls\"\naddress = \"127.0.0.1:1\"\n\
+             certificate = \"{certificate}.crt\"\nkey = \"{key}.key\"\n"
+        )
+    };
+    let begins = |faults: &[String], starts: &[&str]| {
+        assert_eq!(faults.len(), starts.len(), "{faults:?}");
+        for (fault, start) in faults.iter().zip(starts) {
+            let start = match start.strip_prefix('/') {
+                Some(name) => folder.join(name).display().to_string(),
+                None => (*start).to_owned(),
+            };
+            assert!(fault.starts_with(&start), "{start:?}: {fault:?}");
+        }
+    };
+    begins(&faults(folder, &tls("none", "a")), &["/none.crt: "]);
+    begins(&faults(folder, &tls("a", "b")), &["/b.key: "]);
+    let authorities = tls("a", "a") + "client-ca = \"none.crt\"\ncrl = \"none.crt\"\n";
+    begins(&faults(folder, &authorities), &["/none.crt: "]);
+    let ssh = "[[listener]]\ntransport = \"ssh\"\naddress = \"127.0.0.1:2\"\n\
+               auth = [\"publickey\", \"password\"]\nhost-keys = [\"new_ed25519\", \"host\"]\n\
+               authorized-keys = \"keys\"\nusers = \"users\"\nciphers = [\"rot13\"]\n";
+    // All of it at once.
+    let all = [
+        "algorithms: no cipher `rot13`; expected some of ",
+        "/host: ",
+        "/keys:1: ",
+        "/users:2: ",
+    ];
+    begins(&faults(folder, ssh), &all);
+    assert!(
+        !folder.join("new_ed25519").exists(),
+        "a check makes nothing"
+    );
+    let http = "[http]\naddress = \"127.0.0.1:3\"\ncertificate = \"a.crt\"\nkey = \"b.key\"\n";
+    begins(&faults(folder, http), &["/b.key: "]);
+    let source = "[[source]]\nurl = \"tls://cache.example\"\nca = \"none.crt\"\n\
+                  [[source]]\nurl = \"ssh://r@cache.example\"\nkey = \"host\"\n\
+                  known-hosts = \"none.crt\"\n";
+    begins(&faults(folder, source), &["/none.crt: ", "/host: "]);
+    let good = folder.join("r.toml");
+    let text = format!("[[source]]\nurl = \"x\"\n{}", tls("a", "a"));
+    fs::write(&good, text).unwrap();
+    config(&["check", good.to_str().unwrap()]).done();
+}
+
 /// The reference with its commented settings taken in, as `table.key` and as a file.
 fn uncommented() -> (BTreeSet<String>, String) {
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/rutter.toml");

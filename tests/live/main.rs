@@ -12,6 +12,8 @@ mod admission;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod carriers;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod chain;
@@ -29,6 +31,7 @@ mod failures;
 mod guarding;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
 mod https;
 #[cfg(test)]
 mod limits;
@@ -41,11 +44,17 @@ mod operations;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod pki;
+#[cfg(test)]
+mod readers;
+#[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
 mod router;
+#[cfg(test)]
+mod secure;
 #[cfg(test)]
 mod sources;
 #[cfg(test)]
@@ -53,5 +62,9 @@ mod ssh;
 #[cfg(test)]
 mod stop;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod web;

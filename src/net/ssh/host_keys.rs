@@ -55,6 +55,29 @@ const COMMENT: &str = "rutter";
 ///
 /// When a file cannot be read or made, may be read by everybody, or holds no key that can be used.
 pub(super) fn load(options: &HostKeys) -> Result<Loaded, FileError> {
+    let missing = |path: &Path| make(path).map_err(|error| FileError::new(path, error));
+    read_all(options, |path| missing(path).map(|()| Missing::Made))
+}
+
+/// Reads the keys that are there, and leaves it at that. Blocks.
+///
+/// # Errors
+///
+/// As [`load`], but for a key that would be made.
+pub(super) fn inspect(options: &HostKeys) -> Result<Loaded, FileError> {
+    read_all(options, |_| Ok(Missing::Left))
+}
+
+/// What has become of a missing key that can be made.
+enum Missing {
+    Made,
+    Left,
+}
+
+fn read_all(
+    options: &HostKeys,
+    missing: impl Fn(&Path) -> Result<Missing, FileError>,
+) -> Result<Loaded, FileError> {
     let mut loaded = Loaded::default();
     match options {
         HostKeys::Minted => {
@@ -63,7 +86,12 @@ pub(super) fn load(options: &HostKeys) -> Result<Loaded, FileError> {
         }
         HostKeys::Files(paths) => {
             for path in paths {
-                let key = read_or_make(path, &mut loaded.warnings)?;
+                if is_to_be_made(path) && matches!(missing(path)?, Missing::Left) {
+                    continue;
+                }
+                loaded.warnings.extend(check_mode(path)?);
+                let text = files::read(path, MAX_KEY)?;
+                let key = parse(&text).map_err(|cause| FileError::new(path, cause))?;
                 loaded.add(key, Some(path))?;
             }
         }
@@ -98,16 +126,11 @@ impl Loaded {
     }
 }
 
-fn read_or_make(path: &Path, warnings: &mut Vec<String>) -> Result<PrivateKey, FileError> {
-    let says_ed25519 = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().contains("ed25519"));
-    if says_ed25519 && matches!(path.try_exists(), Ok(false)) {
-        make(path).map_err(|error| FileError::new(path, error))?;
-    }
-    warnings.extend(check_mode(path)?);
-    let text = files::read(path, MAX_KEY)?;
-    parse(&text).map_err(|cause| FileError::new(path, cause))
+/// Whether a key is missing, and its name says of what kind it is to be.
+fn is_to_be_made(path: &Path) -> bool {
+    let name = path.file_name();
+    let says_ed25519 = name.is_some_and(|name| name.to_string_lossy().contains("ed25519"));
+    says_ed25519 && matches!(path.try_exists(), Ok(false))
 }
 
 /// Refuses a file that everybody may read, and warns where sshd would refuse: a file of our own

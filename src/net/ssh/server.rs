@@ -18,7 +18,7 @@ use super::authority::Authority;
 use super::handler::{Granted, Handler, MAX_INPUT};
 use super::host_keys::{self, Fingerprint};
 use super::link::{Link, Wire};
-use super::{Preset, ServerOptions, SshStream};
+use super::{Preset, ServerOptions, SshStream, UnknownAlgorithm};
 
 /// The handshake of a listener that speaks SSH. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,17 +71,38 @@ impl SshAcceptor {
         Self::load_with(options, REKEY_OCTETS)
     }
 
-    /// The same, with new keys after so many octets, at most 2^30.
+    /// Reads the files as [`load`](Self::load) does, and makes nothing: all that is wrong with
+    /// them, and all that there is to say of what is not. Blocks.
+    pub fn inspect(options: &ServerOptions) -> (Vec<FileError>, Vec<String>) {
+        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+        let unknown = options.algorithms.preferred().err();
+        errors.extend(unknown.map(unknown_algorithm));
+        match host_keys::inspect(&options.host_keys) {
+            Ok(host) => warnings.extend(host.warnings),
+            Err(error) => errors.push(error),
+        }
+        // One after the other, for a fault in the one says nothing of the other.
+        let keys = Authority::load(options.keys.as_ref(), None);
+        let passwords = Authority::load(None, options.passwords.as_ref());
+        for authority in [keys, passwords] {
+            match authority {
+                Ok(authority) => warnings.extend_from_slice(authority.warnings()),
+                Err(error) => errors.push(error),
+            }
+        }
+        warnings.extend(legacy_warning(options));
+        (errors, warnings)
+    }
+
+    /// As [`load`](Self::load), with new keys after so many octets, at most 2^30.
     pub(super) fn load_with(options: &ServerOptions, rekey: usize) -> Result<Self, FileError> {
-        let named = |error| FileError::new(Path::new("algorithms"), error);
-        let preferred = options.algorithms.preferred().map_err(named)?;
+        let preferred = options.algorithms.preferred();
+        let preferred = preferred.map_err(unknown_algorithm)?;
         let host = host_keys::load(&options.host_keys)?;
         let authority = Authority::load(options.keys.as_ref(), options.passwords.as_ref())?;
         let mut warnings = host.warnings;
         warnings.extend_from_slice(authority.warnings());
-        if options.algorithms.preset == Preset::Legacy {
-            warnings.push("legacy algorithms are on: SHA-1, CBC and a small group".into());
-        }
+        warnings.extend(legacy_warning(options));
         let methods = methods(&authority);
         if methods.is_empty() {
             warnings.push("neither keys nor passwords are taken: nobody can log in".into());
@@ -178,6 +199,15 @@ impl Drop for CutOnDrop {
             link.cut();
         }
     }
+}
+
+fn unknown_algorithm(error: UnknownAlgorithm) -> FileError {
+    FileError::new(Path::new("algorithms"), error)
+}
+
+fn legacy_warning(options: &ServerOptions) -> Option<String> {
+    let weak = options.algorithms.preset == Preset::Legacy;
+    weak.then(|| "legacy algorithms are on: SHA-1, CBC and a small group".into())
 }
 
 /// The methods that are offered; never `none` (RFC 8210 §9.1).

@@ -38,8 +38,9 @@ struct Sending {
 }
 
 /// The most octets given to russh at once. Their packet stays in russh's buffer while the socket
-/// takes nothing, and the buffer stays with an idle session.
-const SLICE: usize = 32 * 1024;
+/// takes nothing, and the buffer stays with an idle session. As measured with OpenSSH, a reader that
+/// stops costs 48 KiB with this and up to 66 with twice as much, which is a tenth faster at most.
+const SLICE: usize = 16 * 1024;
 
 /// The same for a peer that uses libssh. BIRD before 2.16 reads 4,096 octets of the socket and then
 /// 4,096 of the channel, once each time the socket has something. What the packets that end in one

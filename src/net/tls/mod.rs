@@ -2,11 +2,12 @@
 //! resumption, so that every connection is checked anew.
 //!
 //! The options are here. [`server`] and [`client`] make of them what shakes hands; `stream` is what
-//! comes of that. `pem` reads their files, [`facts`] is what there is to say of these, with `x509`
+//! comes of that, and `io` is how hyper sees it. `pem` reads their files, [`facts`] is what there is to say of these, with `x509`
 //! to look into them, and `verdict` is why a handshake comes to nothing.
 
 pub mod client;
 pub mod facts;
+mod io;
 mod pem;
 pub mod server;
 pub mod stream;

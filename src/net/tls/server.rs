@@ -76,6 +76,20 @@ impl TlsAcceptor {
         })))
     }
 
+    /// The same terms for a protocol above that has a name (RFC 7301), such as `http/1.1`: a client
+    /// that names others, and not this one, is refused.
+    #[must_use]
+    pub fn speaking(&self, protocol: &str) -> Self {
+        let terms = &*self.0;
+        let mut config = (*terms.config).clone();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        Self(Arc::new(Terms {
+            config: Arc::new(config),
+            match_address: terms.match_address,
+            findings: terms.findings.clone(),
+        }))
+    }
+
     /// Shakes hands with a client, and says who it has proven to be. It takes as long as the
     /// client likes: the caller sets the deadline.
     ///
@@ -91,12 +105,30 @@ impl TlsAcceptor {
         socket: TcpStream,
         peer: Peer,
     ) -> Result<(Stream, Identity), Refused> {
+        let (stream, identity) = self.accept_tls(socket, peer).await?;
+        Ok((Stream::Tls(stream), identity))
+    }
+
+    /// The same for whoever reads and writes as tokio does.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`accept`](Self::accept).
+    pub async fn accept_tls(
+        &self,
+        socket: TcpStream,
+        peer: Peer,
+    ) -> Result<(Box<TlsStream>, Identity), Refused> {
         let terms = &*self.0;
         let tls = ServerConnection::new(Arc::clone(&terms.config))
             .map_err(|error| Refused::new(Reason::Protocol, error))?;
         let stream = TlsStream::open(socket, tls).await?;
         match terms.identity(&stream, peer.address().ip()) {
-            Ok(identity) => Ok((Stream::Tls(stream), identity)),
+            Ok(identity) => Ok((stream, identity)),
             Err(refused) => {
                 stream.finish().await;
                 Err(refused)
@@ -114,6 +146,15 @@ impl TlsAcceptor {
         &self.0.findings.warnings
     }
 }
+
+/// Terms are the same when they come from one reading of the files.
+impl PartialEq for TlsAcceptor {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for TlsAcceptor {}
 
 impl fmt::Debug for TlsAcceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

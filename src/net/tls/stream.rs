@@ -99,16 +99,34 @@ impl TlsStream {
     /// the socket to take it: at most [`SEALED`], which the next call waits for first.
     pub(crate) async fn send(&mut self, octets: &mut Bytes) -> io::Result<usize> {
         self.flush().await?;
-        let taken = self.tls.writer().write(octets)?;
+        let taken = self.seal(octets)?;
         octets.advance(taken);
+        Ok(taken)
+    }
+
+    /// Takes octets when nothing waits to be sent, and sends what the socket takes at once.
+    pub(super) fn seal(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let taken = self.tls.writer().write(octets)?;
         self.push()?;
         Ok(taken)
     }
 
+    /// RFC 8446 §6.1: the peer knows by this that nothing was cut off. It is said once.
+    pub(super) fn say_goodbye(&mut self) {
+        self.tls.send_close_notify();
+    }
+
+    pub(super) const fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    pub(super) const fn socket_mut(&mut self) -> &mut TcpStream {
+        &mut self.socket
+    }
+
     /// As `Stream::finish`.
     pub(crate) async fn finish(mut self: Box<Self>) {
-        // RFC 8446 §6.1: the peer knows by this that nothing was cut off.
-        self.tls.send_close_notify();
+        self.say_goodbye();
         self.part().await;
     }
 
@@ -151,7 +169,7 @@ impl TlsStream {
     }
 
     /// Sends what was sealed as far as the socket takes it; whether nothing is left.
-    fn push(&mut self) -> io::Result<bool> {
+    pub(super) fn push(&mut self) -> io::Result<bool> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut Socket(&self.socket)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
