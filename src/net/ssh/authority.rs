@@ -96,9 +96,9 @@ impl Authority {
     /// # Errors
     ///
     /// [`Reason::UnknownUser`] or [`Reason::Password`], which the peer must not be told apart;
-    /// [`Reason::Password`] also for a password of more than 1024 octets, and when too many
-    /// attempts wait, which [`Self::turned_away`] counts; [`Reason::NoMethod`] when passwords are
-    /// not taken.
+    /// [`Reason::Password`] also for a password of more than 1024 octets; [`Reason::Busy`] when
+    /// too many attempts wait, which [`Self::turned_away`] counts; [`Reason::NoMethod`] when
+    /// passwords are not taken.
     ///
     /// # Cancel safety
     ///
