@@ -64,6 +64,9 @@ const MAX_USER: usize = 128;
 /// The most octets of a password. What is longer is not hashed.
 const MAX_PASSWORD: usize = 1024;
 
+/// The fewest octets of a packet, and of the first window, that a peer may want.
+const MIN_PACKET: usize = 128;
+
 /// Octets of the answer to the offer of a key, the key aside.
 const KEY_ANSWER: usize = 256;
 
@@ -256,6 +259,14 @@ impl server::Handler for Handler {
             reply
                 .reject(ChannelOpenFailure::AdministrativelyProhibited)
                 .await;
+            return Ok(());
+        }
+        // RFC 4254 §5.1: the peer says how large packets may be; with a few octets in each, an
+        // answer would cost a hundred times what it has to. russh tells the smaller one of this
+        // and the first window, and no client is known that begins without one.
+        if channel.writable_packet_size().await < MIN_PACKET {
+            self.asked_for("tiny packets");
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
         // What comes in is taken from the calls below: russh stops for a reader that is slow, and
