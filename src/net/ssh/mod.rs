@@ -21,6 +21,7 @@ mod known_hosts;
 mod link;
 pub mod password;
 mod pattern;
+mod penalty;
 mod queue;
 mod server;
 mod stream;

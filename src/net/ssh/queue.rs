@@ -10,10 +10,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::gate::Network;
+use super::penalty::Penalties;
 
 /// What all listeners of the process share: several that take passwords must not take the memory
 /// and the processors of several.
 pub(super) struct Desks {
+    /// Who guesses.
+    pub(super) penalties: Penalties,
     /// Passwords that are hashed.
     pub(super) passwords: Arc<Queue>,
     /// Key exchanges with a finite field, which take up to a tenth of a second and more.
@@ -76,6 +79,7 @@ impl Desks {
                 })
             };
             Desks {
+                penalties: Penalties::default(),
                 // At the default cost a hash takes less than 100 ms; each waits in a handshake,
                 // which has a deadline.
                 passwords: desk(1_024, 16, 0),
