@@ -107,6 +107,12 @@ impl Queue {
         self.turned_away.load(Ordering::Relaxed)
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting
+    }
+
     /// Waits for a turn.
     ///
     /// # Errors
