@@ -153,8 +153,10 @@ pub async fn serve(
         heard: None,
     };
     let end = session.run().await;
-    // An error report must be readable after the close, so what is unread is drained first.
-    if matches!(end, End::Closed(_) | End::Stopped) {
+    // An error report must be readable after the close, so what is unread is drained first. And a
+    // router that sends no more has not always closed: TLS and SSH have an end of their own to
+    // tell. It is bounded in time.
+    if matches!(end, End::Closed(_) | End::Stopped | End::Gone | End::Idle) {
         Box::pin(session.stream.finish()).await;
     }
     end

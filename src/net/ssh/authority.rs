@@ -1,7 +1,7 @@
 //! Who may log in: what the files with keys and users say. Read whole or not at all; another
 //! reading makes another [`Authority`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use ssh_key::PublicKey;
+use ssh_key::public::KeyData;
+use tokio::time::sleep;
 
-use super::authorized_keys::{self, AuthorizedKey};
+use super::authorized_keys::{self, AuthorizedKey, Origin};
 use super::key::{self, Strength};
+use super::queue::Desks;
 use super::users::{self, Book};
 use super::warnings::Warnings;
 use super::{Keys, Passwords};
@@ -91,24 +94,34 @@ impl Authority {
     }
 
     /// Whether a user may log in with a password. It takes as long for an unknown user as for a
-    /// known one, one after the other; `from` bounds what one network can have waiting.
+    /// known one, one after the other; `from` bounds what one network can have waiting. After ten failures from
+    /// a network within a minute it takes 1, 2, 4 and up to 16 seconds more, until one succeeds.
     ///
     /// # Errors
     ///
     /// [`Reason::UnknownUser`] or [`Reason::Password`], which the peer must not be told apart;
-    /// [`Reason::Password`] also for a password of more than 1024 octets, and when too many
-    /// attempts wait, which [`Self::turned_away`] counts; [`Reason::NoMethod`] when passwords are
-    /// not taken.
+    /// [`Reason::Password`] also for a password of more than 1024 octets; [`Reason::Busy`] when
+    /// too many attempts wait, which [`Self::turned_away`] counts; [`Reason::NoMethod`] when
+    /// passwords are not taken.
     ///
     /// # Cancel safety
     ///
     /// A future that was dropped gives its place in the queue back.
     pub async fn password(&self, user: &str, password: &str, from: IpAddr) -> Result<(), Reason> {
-        match &self.inner.passwords {
-            Some(Book::Users(users)) => users.check(user, password, from).await,
-            Some(Book::Single(single)) => single.check(user, password),
-            None => Err(Reason::NoMethod),
+        let book = self.inner.passwords.as_ref().ok_or(Reason::NoMethod)?;
+        let penalties = &Desks::shared().penalties;
+        // Nothing is held meanwhile.
+        sleep(penalties.wait(from)).await;
+        let verdict = match book {
+            Book::Users(users) => users.check(user, password, from).await,
+            Book::Single(single) => single.check(user, password),
+        };
+        match verdict {
+            Ok(()) => penalties.succeeded(from),
+            Err(Reason::Busy) => {}
+            Err(_) => penalties.failed(from),
         }
+        verdict
     }
 }
 
@@ -127,9 +140,41 @@ enum KeyBook {
     Any,
     /// Those who are listed.
     Listed {
-        everyone: Vec<AuthorizedKey>,
-        users: BTreeMap<Box<str>, Vec<AuthorizedKey>>,
+        everyone: Ring,
+        users: BTreeMap<Box<str>, Ring>,
     },
+}
+
+/// Keys, found by what they are: a file may have tens of thousands.
+#[derive(Default)]
+struct Ring {
+    /// All lines of each key.
+    keys: HashMap<KeyData, Vec<AuthorizedKey>>,
+    /// Keys that do not count from everywhere.
+    bound: Vec<AuthorizedKey>,
+    /// Whether there is one that does.
+    open: bool,
+}
+
+impl Ring {
+    fn extend(&mut self, keys: Vec<AuthorizedKey>) {
+        for key in keys {
+            match key.counts_from_everywhere() {
+                true => self.open = true,
+                false => self.bound.push(key.clone()),
+            }
+            self.keys.entry(key.key.clone()).or_default().push(key);
+        }
+    }
+
+    /// Whether any of the keys counts from there.
+    fn counts_from(&self, origin: &Origin) -> bool {
+        self.open || self.bound.iter().any(|key| key.counts_from(origin))
+    }
+
+    fn of(&self, key: &KeyData) -> &[AuthorizedKey] {
+        self.keys.get(key).map_or(&[], |keys| keys)
+    }
 }
 
 impl KeyBook {
@@ -141,8 +186,8 @@ impl KeyBook {
             }
             Keys::Authorized(paths) => paths,
         };
-        let mut everyone = Vec::new();
-        let mut users: BTreeMap<Box<str>, Vec<AuthorizedKey>> = BTreeMap::new();
+        let mut everyone = Ring::default();
+        let mut users: BTreeMap<Box<str>, Ring> = BTreeMap::new();
         let mut count = 0;
         let mut read = |path: &Path, warnings: &mut Warnings| {
             let keys = read_keys(path, warnings)?;
@@ -182,15 +227,15 @@ impl KeyBook {
         let Self::Listed { everyone, users } = self else {
             return strong;
         };
-        let own = users.get(user).map_or(&[][..], |keys| keys);
-        let candidates = || everyone.iter().chain(own);
-        if !candidates().any(|listed| listed.counts_from(from)) {
+        let origin = Origin::new(from);
+        let rings = || [Some(everyone), users.get(user)].into_iter().flatten();
+        if !rings().any(|ring| ring.counts_from(&origin)) {
             return Err(Reason::UnknownUser);
         }
         strong?;
         let (mut elsewhere, mut here) = (false, false);
-        for listed in candidates().filter(|listed| listed.key == *key.key_data()) {
-            match listed.counts_from(from) {
+        for listed in rings().flat_map(|ring| ring.of(key.key_data())) {
+            match listed.counts_from(&origin) {
                 true => here |= listed.counts_at(now),
                 false => elsewhere = true,
             }
@@ -479,6 +524,30 @@ mod tests {
         let nothing = Authority::load(None, None).unwrap();
         let refused = nothing.password("alice", "s3cret", from).await;
         assert_eq!(refused, Err(Reason::NoMethod));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_guesses_waits() {
+        let password = crate::net::secret::Secret::mint().unwrap();
+        let passwords = Passwords::Minted {
+            user: "alice".into(),
+            password: password.clone(),
+        };
+        let authority = Authority::load(None, Some(&passwords)).unwrap();
+        let from = ip("203.0.113.7");
+        let guess = async || {
+            let begin = tokio::time::Instant::now();
+            let refused = authority.password("alice", "guess", from).await;
+            assert_eq!(refused, Err(Reason::Password));
+            begin.elapsed().as_secs()
+        };
+        for _ in 0..10 {
+            assert_eq!(guess().await, 0);
+        }
+        assert_eq!((guess().await, guess().await, guess().await), (1, 2, 4));
+        let right = authority.password("alice", password.reveal(), from);
+        assert_eq!(right.await, Ok(()));
+        assert_eq!(guess().await, 0);
     }
 
     #[test]

@@ -31,9 +31,14 @@ pub(super) struct AuthorizedKey {
 
 impl AuthorizedKey {
     /// Whether it counts for a peer with this address.
-    pub(super) fn counts_from(&self, address: IpAddr) -> bool {
+    pub(super) fn counts_from(&self, origin: &Origin) -> bool {
         let from = self.from.as_ref();
-        from.is_none_or(|from| from.hold(address))
+        from.is_none_or(|from| from.hold(origin))
+    }
+
+    /// Whether it counts for every peer.
+    pub(super) const fn counts_from_everywhere(&self) -> bool {
+        self.from.is_none()
     }
 
     /// Whether it counts at this time.
@@ -65,6 +70,22 @@ impl AuthorizedKey {
             from: given.from,
             until: given.until,
         })
+    }
+}
+
+/// The address of a peer, as prefixes and as patterns want it.
+pub(super) struct Origin {
+    address: IpAddr,
+    text: String,
+}
+
+impl Origin {
+    pub(super) fn new(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self {
+            address,
+            text: address.to_string(),
+        }
     }
 }
 
@@ -285,10 +306,8 @@ impl Addresses {
     }
 
     /// Whether one element fits and none that is negated does.
-    fn hold(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let text = address.to_string();
-        let within = |list: &[Address]| list.iter().any(|element| element.holds(address, &text));
+    fn hold(&self, origin: &Origin) -> bool {
+        let within = |list: &[Address]| list.iter().any(|element| element.holds(origin));
         within(&self.wanted) && !within(&self.unwanted)
     }
 }
@@ -322,10 +341,10 @@ impl Address {
         }
     }
 
-    fn holds(&self, address: IpAddr, text: &str) -> bool {
+    fn holds(&self, origin: &Origin) -> bool {
         match self {
-            Self::Prefix(prefix) => prefix.contains(&address),
-            Self::Pattern(pattern) => pattern::fits(pattern, text),
+            Self::Prefix(prefix) => prefix.contains(&origin.address),
+            Self::Pattern(pattern) => pattern::fits(pattern, &origin.text),
         }
     }
 }
@@ -491,7 +510,11 @@ mod tests {
         ] {
             let key = one(&format!("from=\"{list}\" {ED25519}"));
             let address = address.parse().unwrap();
-            assert_eq!(key.counts_from(address), held, "{list} {address}");
+            assert_eq!(
+                key.counts_from(&Origin::new(address)),
+                held,
+                "{list} {address}"
+            );
         }
         let (_, warnings) = read(format!("from=\"router.example\" {ED25519}"));
         assert!(warnings[0].contains("not looked up"), "{warnings:?}");

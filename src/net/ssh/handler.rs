@@ -67,6 +67,12 @@ const MAX_USER: usize = 128;
 /// The most octets of a password. What is longer is not hashed.
 const MAX_PASSWORD: usize = 1024;
 
+/// The fewest octets of a packet, and of the first window, that a peer may want.
+const MIN_PACKET: usize = 128;
+
+/// Octets of the answer to the offer of a key, the key aside.
+const KEY_ANSWER: usize = 256;
+
 /// The bits of an RSA key of a client: fewer are weak, and more cost us too much to check.
 const RSA_BITS: RangeInclusive<u32> = 2048..=16_384;
 
@@ -125,6 +131,8 @@ impl Handler {
     }
 
     fn reject(&self) -> Auth {
+        // russh waits before it says so.
+        self.link.waits();
         Auth::Reject {
             // Said each time: russh takes a method off its list when it failed once.
             proceed_with_methods: Some(self.methods.clone()),
@@ -193,6 +201,8 @@ impl server::Handler for Handler {
         } else {
             self.authority.password(user, password, self.from).await
         };
+        // The hash was waited for.
+        self.link.waits();
         let auth = self.auth(verdict, format_args!("user `{user}`, password"));
         self.remember(user, &auth);
         Ok(auth)
@@ -203,7 +213,13 @@ impl server::Handler for Handler {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Error> {
-        Ok(self.judge_key(user, offer.public_key, offer.algorithm))
+        let auth = self.judge_key(user, offer.public_key, offer.algorithm);
+        if auth == Auth::Accept {
+            // The answer has the key in it.
+            let size = offer.public_key.to_bytes().map_or(0, |key| key.len());
+            self.link.grant(size.saturating_add(KEY_ANSWER));
+        }
+        Ok(auth)
     }
 
     async fn auth_publickey(
@@ -251,6 +267,14 @@ impl server::Handler for Handler {
             reply
                 .reject(ChannelOpenFailure::AdministrativelyProhibited)
                 .await;
+            return Ok(());
+        }
+        // RFC 4254 §5.1: the peer says how large packets may be; with a few octets in each, an
+        // answer would cost a hundred times what it has to. russh tells the smaller one of this
+        // and the first window, and no client is known that begins without one.
+        if channel.writable_packet_size().await < MIN_PACKET {
+            self.asked_for("tiny packets");
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
         // What comes in is taken from the calls below: russh stops for a reader that is slow, and

@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use russh::keys::ssh_key::private::Ed25519Keypair;
@@ -81,7 +82,7 @@ fn read_all(
     let mut loaded = Loaded::default();
     match options {
         HostKeys::Minted => {
-            let key = mint().map_err(|error| FileError::new(Path::new("host key"), error))?;
+            let key = minted().map_err(|error| FileError::new(Path::new("host key"), error))?;
             loaded.add(key, None)?;
         }
         HostKeys::Files(paths) => {
@@ -181,6 +182,17 @@ fn parse(text: &[u8]) -> Result<PrivateKey, String> {
     Ok(key)
 }
 
+/// The key of this process, the same for all listeners and after each reload: a client that has
+/// seen it knows it again.
+fn minted() -> io::Result<PrivateKey> {
+    static KEY: OnceLock<PrivateKey> = OnceLock::new();
+    if let Some(key) = KEY.get() {
+        return Ok(key.clone());
+    }
+    let key = mint()?;
+    Ok(KEY.get_or_init(|| key).clone())
+}
+
 fn mint() -> io::Result<PrivateKey> {
     let mut seed = Zeroizing::new([0; 32]);
     SystemRandom::new()
@@ -240,4 +252,16 @@ fn write_synced(path: &Path, octets: &[u8]) -> io::Result<()> {
         .open(path)?;
     file.write_all(octets)?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minted_key_is_the_same_after_a_reload() {
+        let first = load(&HostKeys::Minted).unwrap();
+        let second = load(&HostKeys::Minted).unwrap();
+        assert_eq!(first.fingerprints, second.fingerprints);
+    }
 }

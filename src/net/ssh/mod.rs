@@ -1,12 +1,13 @@
 //! SSH (RFC 8210 §9.1) with russh and ring: the subsystem `rpki-rtr` and nothing else.
 //!
 //! Read in this order: `server` (from a socket to a stream), `handler` (what a client may do),
-//! `link` (the socket that russh and we share) with `first_keys`, `stream`; then `algorithms`,
+//! `link` (the socket that russh and we share) with `clear`, `queue` and `first_keys`, `stream`; then `algorithms`,
 //! `host_keys` and `authority`.
 
 mod algorithms;
 mod authority;
 mod authorized_keys;
+mod clear;
 mod client;
 mod client_error;
 mod connection;
@@ -20,6 +21,7 @@ mod known_hosts;
 mod link;
 pub mod password;
 mod pattern;
+mod penalty;
 mod queue;
 mod server;
 mod stream;

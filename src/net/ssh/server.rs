@@ -172,7 +172,8 @@ impl SshAcceptor {
         );
         let config = Arc::clone(&self.0.config);
         // Boxed: russh's first steps hold its whole session in their future.
-        let start = Box::pin(run_stream(config, Wire::new(&link), handler));
+        let wire = Wire::new(&link, peer.address().ip(), &config.preferred);
+        let start = Box::pin(run_stream(config, wire, handler));
         let session = start.await.map_err(|error| refused(&link, Err(error)))?;
         match granted.await {
             Ok(Granted {

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use ring::digest::{Digest, SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Passwords;
 use super::password::{self, PasswordHash};
-use super::queue::Queue;
+use super::queue::{Desks, Full, Queue};
 use super::warnings::Warnings;
 use crate::net::files::{self, FileError};
 use crate::net::refused::Reason;
@@ -78,7 +79,8 @@ pub(super) struct Users {
     nobody: Option<PasswordHash>,
     /// Spreads unknown names over the hashes of known ones.
     spread: RandomState,
-    queue: Queue,
+    /// The desk of the process.
+    queue: Arc<Queue>,
 }
 
 impl Users {
@@ -116,7 +118,7 @@ impl Users {
             sorted: users.collect(),
             nobody: PasswordHash::nobody(),
             spread: RandomState::new(),
-            queue: Queue::new(),
+            queue: Arc::clone(&Desks::shared().passwords),
         })
     }
 
@@ -144,7 +146,8 @@ impl Users {
         let hash = candidate.hash.ok_or(Reason::UnknownUser)?.clone();
         let password = Zeroizing::new(Box::<[u8]>::from(password.as_bytes()));
         let work = move || hash.fits(&password);
-        let fits = self.queue.run(from, work).await.unwrap_or(false);
+        let fits = self.queue.run(from, work).await;
+        let fits = fits.map_err(|Full| Reason::Busy)?;
         match (known, fits) {
             (true, true) => Ok(()),
             (true, false) => Err(Reason::Password),

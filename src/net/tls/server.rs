@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
@@ -202,7 +202,7 @@ fn shown(
             (shown, Some(&**chain))
         }
         Certificate::Minted => (
-            mint(provider).map_err(|error| unusable(certificate, &error))?,
+            minted(provider).map_err(|error| unusable(certificate, &error))?,
             None,
         ),
     };
@@ -248,6 +248,16 @@ fn verifier(
     })
 }
 
+/// The certificate of this process, the same for all listeners and after each reload.
+fn minted(provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Box<dyn std::error::Error>> {
+    static MINTED: OnceLock<Arc<CertifiedKey>> = OnceLock::new();
+    if let Some(minted) = MINTED.get() {
+        return Ok(Arc::clone(minted));
+    }
+    let minted = mint(provider)?;
+    Ok(Arc::clone(MINTED.get_or_init(|| minted)))
+}
+
 /// A certificate for this host, signed by itself. ECDSA over P-256 is what every client knows.
 fn mint(provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Box<dyn std::error::Error>> {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
@@ -269,4 +279,16 @@ fn unusable(certificate: &Certificate, error: &dyn fmt::Display) -> FileError {
         Certificate::Minted => Path::new("minted certificate"),
     };
     FileError::new(path, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minted_certificate_is_the_same_after_a_reload() {
+        let provider = ring::default_provider();
+        let (first, second) = (minted(&provider).unwrap(), minted(&provider).unwrap());
+        assert_eq!(first.cert, second.cert);
+    }
 }

@@ -82,6 +82,21 @@ async fn libssh_gets_packets_that_bird_can_follow() {
 }
 
 #[tokio::test]
+async fn tiny_packets_are_refused() {
+    let host = Host::new();
+    let (socket, accepted) = meet(host.acceptor()).await;
+    let config = client::Config {
+        maximum_packet_size: 127,
+        ..config()
+    };
+    let mut client = connect(socket, config).await.unwrap();
+    host.log_in(&mut client).await;
+    assert!(soon(client.channel_open_session()).await.is_err());
+    drop(client);
+    assert_eq!(reason(accepted).await, Reason::Subsystem);
+}
+
+#[tokio::test]
 async fn a_window_of_2_gib_is_respected() {
     let host = Host::new();
     let config = client::Config {
