@@ -142,7 +142,14 @@ impl Sockets {
             works,
         } = crew;
         let wanted: HashMap<Spot, &config::Listener> = spots(config).collect();
-        self.listeners.retain(|spot, _| wanted.contains_key(spot));
+        self.listeners.retain(|spot, task| {
+            let stays = wanted.contains_key(spot);
+            if !stays {
+                let end = |terms: &mut Arc<Terms>| *terms = Arc::new(terms.withdrawn());
+                task.terms.send_modify(end);
+            }
+            stays
+        });
         for (spot, loaded, socket) in opened.listeners {
             let Some(listener) = wanted.get(&spot) else {
                 continue;
