@@ -321,12 +321,12 @@ async fn who_has_lost_the_key_could_not_log_in_again() {
     let stays = || Acceptor::Ssh(host.acceptor()).still_admits(&session.stream, peer);
     assert!(stays());
     let file = host.folder.path().join("authorized_keys");
-    let line = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("from=\"192.0.2.2\" {line}")).unwrap();
+    let line = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("from=\"192.0.2.2\" {line}")).unwrap();
     assert!(!stays());
-    std::fs::write(&file, "").unwrap();
+    fs::write(&file, "").unwrap();
     assert!(!stays());
-    std::fs::write(&file, line).unwrap();
+    fs::write(&file, line).unwrap();
     assert!(stays());
     assert!(!Acceptor::Tcp.still_admits(&session.stream, peer));
 }
