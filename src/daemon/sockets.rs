@@ -156,6 +156,9 @@ impl Sockets {
             };
             let terms = Arc::new(Terms::new(config, listener, loaded.acceptor));
             if let Some(task) = self.listeners.get_mut(&spot) {
+                if let Err(error) = task.socket.tune(&options(config)) {
+                    warn!(listener = %task.socket.address(), %error, "options of tcp are as before");
+                }
                 task.terms.send_replace(terms);
                 task.fingerprints = loaded.fingerprints;
                 continue;
