@@ -1,6 +1,7 @@
 //! `rutter serve`.
 
 use std::error::Error;
+use std::time::Duration;
 
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -34,7 +35,7 @@ pub fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
         Err(errors) => Err(errors.to_string()),
     });
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let (terminate, interrupt) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
@@ -47,8 +48,14 @@ pub fn run(settings: &Settings) -> Result<(), Box<dyn Error>> {
         };
         daemon::serve(start, told_to_stop(terminate, interrupt)).await?;
         Ok(())
-    })
+    });
+    // A read that a file system never answers shall not keep the process.
+    runtime.shutdown_timeout(LAST_READS);
+    served
 }
+
+/// How long reads of files that are under way at the end are waited for.
+const LAST_READS: Duration = Duration::from_secs(1);
 
 /// Says how to log in where nobody could know. It goes past the log, which may be kept.
 fn tell_password(listener: &Listener) {

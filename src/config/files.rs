@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::{Carrier, Config, Origin, Source};
-use crate::net::files::{self, FileError};
+use crate::net::files::{self, Content, FileError};
 use crate::net::ssh::SshAcceptor;
 use crate::net::tls::{ServerOptions, TlsAcceptor, TlsConnector};
 use crate::net::{Endpoint, Target};
@@ -95,35 +95,36 @@ impl Findings {
 
     /// RFC 2385 §4.5 leaves the length open.
     fn md5(&mut self, file: &Path) {
-        self.is_private(file);
-        match files::read_secret(file) {
-            Ok(key) if key.len() > MAX_MD5_KEY => {
+        match self.read(file, files::read_secret(file)) {
+            Some(key) if key.len() > MAX_MD5_KEY => {
                 let cause = format!(
                     "too long for tcp md5 (found {} octets, expected at most {MAX_MD5_KEY})",
                     key.len()
                 );
                 self.error(&FileError::new(file, cause));
             }
-            Ok(_) => {}
-            Err(error) => self.error(&error),
+            Some(_) | None => {}
         }
     }
 
     fn secret(&mut self, file: &Path) {
-        self.is_private(file);
-        if let Err(error) = files::read_secret(file) {
-            self.error(&error);
-        }
+        self.read(file, files::read_secret(file));
     }
 
-    fn is_private(&mut self, file: &Path) {
-        match files::is_public(file) {
-            Ok(true) => {
-                let warning = format!("{}: everybody can read this secret", file.display());
-                self.warn(&warning);
+    /// Says what is wrong with a file that is a secret. Gives what it says.
+    fn read(&mut self, file: &Path, read: Result<Content, FileError>) -> Option<Content> {
+        match read {
+            Ok(content) => {
+                if content.is_public() {
+                    let warning = format!("{}: everybody can read this secret", file.display());
+                    self.warn(&warning);
+                }
+                Some(content)
             }
-            Ok(false) => {}
-            Err(error) => self.error(&error),
+            Err(error) => {
+                self.error(&error);
+                None
+            }
         }
     }
 

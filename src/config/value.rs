@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Percent;
+use crate::net::access;
 
 /// A value as it was written.
 #[derive(Clone, Copy, Debug)]
@@ -279,10 +280,9 @@ pub(super) fn prefix(raw: Raw<'_>) -> Result<IpNet, String> {
         let prefix = text.parse::<IpNet>().ok();
         prefix.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
     });
-    parsed.ok_or_else(|| {
-        let expected = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
-        wrong("not a prefix", raw, expected)
-    })
+    let expected = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
+    let prefix = parsed.ok_or_else(|| wrong("not a prefix", raw, expected))?;
+    access::canonical(prefix).map_err(|cause| wrong(cause, raw, expected))
 }
 
 /// Reads an address with a port.
@@ -366,6 +366,23 @@ mod tests {
                 .unwrap_err()
                 .contains("found 3,")
         );
+    }
+
+    #[test]
+    fn prefixes_of_mapped_addresses_become_ipv4() {
+        for (text, read) in [
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.1", "192.0.2.1/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(prefix(Raw::Text(text)).unwrap().to_string(), read);
+        }
+        for text in ["::/64", "::ffff:0:0/95", "::/1"] {
+            let reason = prefix(Raw::Text(text)).unwrap_err();
+            assert!(reason.contains("mapped"), "{reason}");
+        }
     }
 
     #[test]

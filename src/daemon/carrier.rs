@@ -2,7 +2,7 @@
 
 use super::certificates::Certificate;
 use crate::config::{Carrier, Config, Md5};
-use crate::net::files::{self, FileError};
+use crate::net::files::FileError;
 use crate::net::ssh::SshAcceptor;
 use crate::net::tls::{CertificateFacts, ServerOptions, TlsAcceptor};
 use crate::net::{Acceptor, Md5Key};
@@ -75,11 +75,12 @@ fn certificate(facts: &CertificateFacts) -> Certificate {
 fn signed(md5: &[Md5]) -> Result<Loaded, FileError> {
     let mut loaded = Loaded::plain(Acceptor::Tcp);
     for Md5 { prefix, key_file } in md5 {
-        loaded.keys.push(Md5Key::load(*prefix, key_file)?);
-        if files::is_public(key_file)? {
+        let key = Md5Key::load(*prefix, key_file)?;
+        if key.is_public() {
             let warning = format!("{}: everybody can read this key", key_file.display());
             loaded.warnings.push(warning);
         }
+        loaded.keys.push(key);
     }
     Ok(loaded)
 }

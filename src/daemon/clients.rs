@@ -1,6 +1,7 @@
 //! Which routers there are, for whoever asks.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::profile::Offer;
@@ -34,6 +35,8 @@ struct Entry {
 pub struct Who {
     /// Where it is.
     pub peer: Peer,
+    /// The proxy that says so, `None` for a connection of its own.
+    pub proxy: Option<IpAddr>,
     /// Who it has proven to be.
     pub identity: Identity,
     /// When its session began.

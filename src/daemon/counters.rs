@@ -35,6 +35,8 @@ pub enum Refusal {
     AccessList,
     /// There are as many connections as a limit says.
     Full(Full),
+    /// Too many connections are not logged in yet, of all or of one network.
+    Unproven,
     /// No turn for a handshake came within its time.
     Handshakes,
     /// The peer is to blame.
@@ -43,11 +45,12 @@ pub enum Refusal {
 
 impl Refusal {
     /// Those that are no blame of the peer.
-    const OWN: [Self; 5] = [
+    const OWN: [Self; 6] = [
         Self::AccessList,
         Self::Full(Full::Total),
         Self::Full(Full::Address),
         Self::Full(Full::Network),
+        Self::Unproven,
         Self::Handshakes,
     ];
 
@@ -67,6 +70,7 @@ impl Refusal {
             Self::Full(Full::Total) => "limits.connections",
             Self::Full(Full::Address) => "limits.connections-per-address",
             Self::Full(Full::Network) => "limits.connections-per-network",
+            Self::Unproven => "unauthenticated",
             Self::Handshakes => "limits.handshakes",
             Self::Peer(reason) => reason.word(),
         }
@@ -117,6 +121,8 @@ impl Carried {
 pub struct Counters {
     /// Sessions ended by a deadline or for being the slowest.
     pub evicted: Counter,
+    /// Sessions ended because a reload no longer lets them in.
+    pub revoked: Counter,
     /// Notifies handed over.
     pub notifies: Counter,
     /// Octets of answers handed over.

@@ -62,6 +62,8 @@ pub enum ServeError {
     Http(BindError),
     /// Local exceptions are not in order: nothing is served without them.
     Slurm(String),
+    /// Files were not read in time.
+    Late,
     /// A thread for reading files ended unexpectedly.
     Reader,
 }
@@ -76,6 +78,11 @@ impl fmt::Display for ServeError {
             Self::Files(faults) => f.write_str(faults),
             Self::Http(error) => error.fmt(f),
             Self::Slurm(faults) => write!(f, "local exceptions refused: {faults}"),
+            Self::Late => write!(
+                f,
+                "the configuration and its files were not read within {} s",
+                READ_TIME.as_secs()
+            ),
             Self::Reader => f.write_str("the reader ended unexpectedly"),
         }
     }
@@ -86,7 +93,7 @@ impl Error for ServeError {
         match self {
             Self::Listen { cause, .. } | Self::Sign { cause, .. } => Some(cause),
             Self::Http(error) => error.source(),
-            Self::Files(_) | Self::Slurm(_) | Self::Reader => None,
+            Self::Files(_) | Self::Slurm(_) | Self::Late | Self::Reader => None,
         }
     }
 }
@@ -155,6 +162,17 @@ async fn read_exceptions(config: &Config) -> Result<Option<slurm::Loaded>, Serve
         true => load_exceptions(config).await.map(Some),
         false => Ok(None),
     }
+}
+
+/// How long a reload may read files: local ones, read in milliseconds, unless a file system hangs.
+pub(super) const READ_TIME: Duration = Duration::from_secs(30);
+
+/// Waits for something that files say, within [`READ_TIME`].
+pub(super) async fn in_time<T>(
+    reading: impl Future<Output = Result<T, ServeError>>,
+) -> Result<T, ServeError> {
+    let read = timeout(READ_TIME, reading).await;
+    read.unwrap_or(Err(ServeError::Late))
 }
 
 /// What the files of all listeners say.

@@ -1,5 +1,6 @@
 //! Accepting routers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,18 +15,20 @@ use super::clients::Who;
 use super::counters::Refusal;
 use super::pipeline::unix_now;
 use super::profile::{Offer, Profiles};
-use super::session::{self, Shared};
-use crate::config;
+use super::session::{self, End, Shared};
+use crate::config::{self, Listener};
 use crate::net::access::is_within;
 use crate::net::gate::Place;
 use crate::net::proxy::{self, Header};
 use crate::net::{self, Acceptor, Identity, Peer, Reason, Refused, Stream, Transport};
 
 /// What a listener and its sessions go by; a reload sends others.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
+    /// Whether it is still there.
+    pub standing: Standing,
     /// Where it is, and who may connect.
-    pub listener: config::Listener,
+    pub listener: Listener,
     /// Its handshake.
     pub acceptor: Acceptor,
     /// How long a connection may take until it is logged in.
@@ -34,15 +37,49 @@ pub struct Terms {
     pub profiles: Profiles,
 }
 
+/// Whether a listener is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It accepts connections.
+    Open,
+    /// A reload took it away, and its sessions with it.
+    Gone,
+}
+
 impl Terms {
     /// What a configuration means for one of its listeners.
-    pub fn new(config: &config::Config, listener: &config::Listener, acceptor: Acceptor) -> Self {
+    pub fn new(config: &config::Config, listener: &Listener, acceptor: Acceptor) -> Self {
         Self {
+            standing: Standing::Open,
             profiles: Profiles::new(config, listener),
             listener: listener.clone(),
             acceptor,
             handshake_timeout: config.limits.handshake_timeout,
         }
+    }
+
+    /// The last terms of a listener that a reload takes away.
+    pub fn withdrawn(&self) -> Self {
+        Self {
+            standing: Standing::Gone,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a router that came under other terms would be let in under these.
+    pub fn still_admit(&self, who: &Who, stream: &Stream) -> bool {
+        let address = who.peer.address().ip();
+        let Listener {
+            access, proxies, ..
+        } = &self.listener;
+        let welcome = match who.proxy {
+            Some(proxy) => {
+                let trusted = is_within(proxies, proxy) && !access.denies(proxy);
+                trusted && access.allows_named(address)
+            }
+            None => access.allows(address),
+        };
+        self.standing == Standing::Open && welcome && self.acceptor.still_admits(stream, who.peer)
     }
 
     /// What a router gets.
@@ -85,6 +122,8 @@ pub async fn run(
 struct Arrival {
     peer: Peer,
     place: Place,
+    /// The terms that it is let in under.
+    agreed: Arc<Terms>,
     /// What it has to do before it is a session.
     way: Way,
 }
@@ -105,9 +144,9 @@ fn enter(
     terms: &watch::Receiver<Arc<Terms>>,
     address: std::net::SocketAddr,
 ) -> Result<Arrival, (Peer, Refusal)> {
-    let terms = terms.borrow();
-    let listener = &terms.listener;
-    let transport = terms.acceptor.transport();
+    let agreed = Arc::clone(&terms.borrow());
+    let listener = &agreed.listener;
+    let transport = agreed.acceptor.transport();
     let peer = Peer::new(address, transport);
     let ip = peer.address().ip();
     let proxied = is_within(&listener.proxies, ip);
@@ -119,18 +158,31 @@ fn enter(
     if !welcome {
         return Err((peer, Refusal::AccessList));
     }
-    let place = match proxied {
-        true => shared.gate.enter_unnamed(),
-        false => shared.gate.enter(ip),
-    };
     let way = match (proxied, transport) {
         (true, _) => Way::Proxied,
         (false, Transport::Tcp) => Way::Open,
         (false, Transport::Tls | Transport::Ssh) => Way::Handshake,
     };
+    let place = match way {
+        Way::Open => shared.gate.enter(ip).map_err(Refusal::Full),
+        // Who would find no place afterwards needs no handshake.
+        Way::Handshake => match shared.gate.has_room(ip) {
+            Ok(()) => shared.unproven.enter(ip).map_err(|_| Refusal::Unproven),
+            Err(full) => Err(Refusal::Full(full)),
+        },
+        Way::Proxied => {
+            let place = shared.unproven.enter_unnamed();
+            place.map_err(|_| Refusal::Unproven)
+        }
+    };
     match place {
-        Ok(place) => Ok(Arrival { peer, place, way }),
-        Err(full) => Err((peer, Refusal::Full(full))),
+        Ok(place) => Ok(Arrival {
+            peer,
+            place,
+            agreed,
+            way,
+        }),
+        Err(refusal) => Err((peer, refusal)),
     }
 }
 
@@ -141,16 +193,21 @@ async fn serve(
     shared: Arc<Shared>,
     terms: watch::Receiver<Arc<Terms>>,
 ) {
-    let Arrival { peer, place, way } = arrival;
+    let Arrival {
+        peer,
+        place,
+        agreed,
+        way,
+    } = arrival;
     let mut router = Router {
         peer,
         place,
+        proxy: None,
         identity: Identity::Unproven,
     };
     let stream = match way {
         Way::Open => Stream::from(socket),
         Way::Handshake | Way::Proxied => {
-            let agreed = Arc::clone(&terms.borrow());
             // Most connections are plain, and shall not carry the size of this.
             let greeted = Box::pin(router.greet_in_time(socket, &way, &agreed, &shared));
             match greeted.await {
@@ -165,18 +222,23 @@ async fn serve(
     let Router {
         peer,
         place: _place,
+        proxy,
         identity,
     } = router;
     let open = Open::new(&shared, peer.transport());
     debug!(%peer, transport = peer.transport().name(), %identity, "connected");
     let who = Arc::new(Who {
         peer,
+        proxy,
         identity,
         since: unix_now(),
     });
-    let end = session::serve(stream, who, Arc::clone(&shared), terms).await;
+    let end = session::serve(stream, who, Arc::clone(&shared), agreed, terms).await;
     if end.is_eviction() {
         shared.counters.evicted.count();
+    }
+    if matches!(end, End::Revoked) {
+        shared.counters.revoked.count();
     }
     if shared.voice.may_speak() {
         info!(%peer, reason = %end, "session ended");
@@ -190,6 +252,8 @@ async fn serve(
 struct Router {
     peer: Peer,
     place: Place,
+    /// The proxy that has said who it is.
+    proxy: Option<IpAddr>,
     identity: Identity,
 }
 
@@ -221,7 +285,7 @@ impl Router {
         if let Way::Proxied = way {
             let header = timeout_at(deadline, proxy::read(&mut socket)).await;
             let header = header.map_err(|_| Denied::late("the header of a proxy"))??;
-            self.introduce(header, terms)?;
+            self.introduce(header, terms, shared)?;
         }
         let (stream, identity) = match terms.acceptor.transport() {
             Transport::Tcp => terms.acceptor.accept(socket, self.peer).await?,
@@ -230,20 +294,31 @@ impl Router {
             }
         };
         self.identity = identity;
+        // From here on it takes a place of a router, and none of those who have yet to log in.
+        let place = shared.gate.enter(self.peer.address().ip());
+        self.place = place.map_err(|full| Denied::of(Refusal::Full(full)))?;
         Ok(stream)
     }
 
     /// Becomes who a proxy says that it is.
-    fn introduce(&mut self, header: Header, terms: &Terms) -> Result<(), Denied> {
-        if let Header::For(address) = header {
-            self.peer = Peer::new(address, self.peer.transport());
-        }
-        let address = self.peer.address().ip();
-        if !terms.listener.access.allows(address) {
+    fn introduce(&mut self, header: Header, terms: &Terms, shared: &Shared) -> Result<(), Denied> {
+        let access = &terms.listener.access;
+        let allowed = match header {
+            Header::For(named) => {
+                self.proxy = Some(self.peer.address().ip());
+                self.peer = Peer::new(named, self.peer.transport());
+                access.allows_named(self.peer.address().ip())
+            }
+            Header::Local => access.allows(self.peer.address().ip()),
+        };
+        if !allowed {
             return Err(Denied::of(Refusal::AccessList));
         }
+        let address = self.peer.address().ip();
+        let room = shared.gate.has_room(address);
+        room.map_err(|full| Denied::of(Refusal::Full(full)))?;
         let named = self.place.name(address);
-        named.map_err(|full| Denied::of(Refusal::Full(full)))
+        named.map_err(|_| Denied::of(Refusal::Unproven))
     }
 
     async fn shake_hands(

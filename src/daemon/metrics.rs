@@ -138,6 +138,10 @@ const REFUSED: Metric = Metric::counter(
     "rutter_connections_refused_total",
     "Connections of routers that were refused, by reason",
 );
+const REVOKED: Metric = Metric::counter(
+    "rutter_rtr_revoked_total",
+    "Sessions ended because a reload no longer lets them in",
+);
 const EVICTED: Metric = Metric::counter(
     "rutter_rtr_evicted_total",
     "Sessions ended because the router was too slow",
@@ -351,7 +355,7 @@ fn reloads(out: &mut Exposition, around: &Around) {
 fn sessions(out: &mut Exposition, shared: &Shared) {
     let counters = &shared.counters;
     out.family(&CONNECTIONS)
-        .sample(&[], count(shared.gate.taken()));
+        .sample(&[], count(shared.connections()));
     let mut family = out.family(&SESSIONS);
     for transport in Transport::ALL {
         let open = counters.of(transport).open.load(Ordering::Relaxed);
@@ -373,6 +377,7 @@ fn sessions(out: &mut Exposition, shared: &Shared) {
         }
     }
     out.family(&EVICTED).sample(&[], counters.evicted.value());
+    out.family(&REVOKED).sample(&[], counters.revoked.value());
     let mut family = out.family(&QUERIES);
     for version in Version::ALL {
         let [reset, serial] = counters.queries(version);

@@ -25,7 +25,7 @@ pub struct Offer {
 }
 
 /// All offers of a listener, made once for all its routers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Profiles {
     listed: Vec<(Profile, Arc<Offer>)>,
     others: Arc<Offer>,

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::backend::{self, Changes};
 use super::carrier::Carriers;
 use super::certificates::{self, Certificate};
-use super::lifecycle::{Load, ServeError, load_carriers, load_exceptions};
+use super::lifecycle::{Load, ServeError, in_time, load_carriers, load_exceptions};
 use super::pipeline::feed::Feed;
 use super::pipeline::guard::Digest;
 use super::pipeline::order::{Approval, Configure, Order, Rules, Wait};
@@ -285,18 +285,24 @@ impl Server {
 
     async fn try_reload(&mut self) -> Result<Changes, Vec<String>> {
         let load = Arc::clone(&self.load);
-        let Ok(result) = spawn_blocking(move || load()).await else {
-            return Err(vec![ServeError::Reader.to_string()]);
-        };
         let lines = |faults: &str| faults.lines().map(str::to_owned).collect::<Vec<_>>();
-        let (config, mut warnings) = result.map_err(|faults| lines(&faults))?;
-        let carriers = load_carriers(&config).await;
         let wrong = |error: ServeError| lines(&super::with_causes(&error));
-        let carriers = carriers.map_err(wrong)?;
+        // No command is heard meanwhile, so no read may take for ever.
+        let read = in_time(async {
+            let read = spawn_blocking(move || load()).await;
+            read.map_err(|_| ServeError::Reader)
+        });
+        let read = read.await.map_err(wrong)?;
+        let (config, mut warnings) = read.map_err(|faults| lines(&faults))?;
+        let carriers = in_time(load_carriers(&config)).await.map_err(wrong)?;
         // Where some are fetched and nothing else is wanted, the last good ones are good enough.
-        let anew = slurm::is_local(&config.slurm) || config.slurm != self.config.slurm;
-        let exceptions = match anew {
-            true => Some(load_exceptions(&config).await.map_err(wrong)?),
+        let local = slurm::is_local(&config.slurm);
+        let exceptions = match local {
+            true => Some(in_time(load_exceptions(&config)).await.map_err(wrong)?),
+            // What is fetched has deadlines of its own.
+            false if config.slurm != self.config.slurm => {
+                Some(load_exceptions(&config).await.map_err(wrong)?)
+            }
             false => None,
         };
         warnings.extend(carriers.warnings());

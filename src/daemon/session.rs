@@ -37,6 +37,8 @@ pub struct Shared {
     pub refusals: Voice,
     /// Room for connections.
     pub gate: Arc<Gate>,
+    /// Room for connections that are not logged in, so that they take no place of a router.
+    pub unproven: Arc<Gate>,
     /// Turns of handshakes.
     pub handshakes: Handshakes,
     /// Who is there.
@@ -54,15 +56,22 @@ impl Shared {
             voice: Voice::default(),
             refusals: Voice::default(),
             gate: Gate::new(bounds(limits)),
+            unproven: Gate::new(unproven_bounds(limits)),
             handshakes: Handshakes::new(limits.handshakes),
             clients: Arc::default(),
             counters: Counters::default(),
         }
     }
 
+    /// Connections of routers, with those that are not logged in yet.
+    pub fn connections(&self) -> usize {
+        self.gate.taken().saturating_add(self.unproven.taken())
+    }
+
     /// Takes other limits. Who is there stays.
     pub fn resize(&self, limits: &Limits) {
         self.gate.resize(bounds(limits));
+        self.unproven.resize(unproven_bounds(limits));
         self.handshakes.resize(limits.handshakes);
     }
 }
@@ -72,6 +81,24 @@ const fn bounds(limits: &Limits) -> Bounds {
         total: limits.connections,
         per_address: limits.connections_per_address,
         per_network: limits.connections_per_network,
+    }
+}
+
+/// Connections that may be without a login at once. A handshake takes milliseconds where both sides
+/// work at it, so a thousand places are enough for ten thousand routers that come back together.
+const UNPROVEN: usize = 1_024;
+
+/// The same of one network: a sixteenth of all.
+const UNPROVEN_PER_NETWORK: usize = 64;
+
+/// And of one address, which shall not keep its neighbours out.
+const UNPROVEN_PER_ADDRESS: usize = 16;
+
+fn unproven_bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        total: UNPROVEN,
+        per_address: limits.connections_per_address.min(UNPROVEN_PER_ADDRESS),
+        per_network: limits.connections_per_network.min(UNPROVEN_PER_NETWORK),
     }
 }
 
@@ -90,6 +117,8 @@ pub enum End {
     Idle,
     /// The router was the slowest, and what it was being sent had to go.
     TooSlow,
+    /// A reload took away what it was let in by: its listener, its address or its proof.
+    Revoked,
     /// The server stops.
     Stopped,
 }
@@ -114,6 +143,7 @@ impl fmt::Display for End {
             Self::Stalled => f.write_str("the router takes nothing"),
             Self::Idle => f.write_str("the router asks for nothing"),
             Self::TooSlow => f.write_str("the router is several publications behind"),
+            Self::Revoked => f.write_str("no longer allowed"),
             Self::Stopped => f.write_str("the server stops"),
         }
     }
@@ -122,17 +152,18 @@ impl fmt::Display for End {
 /// The most octets handed to the transport before other sessions have their turn.
 const TURN: usize = 256 * 1024;
 
-/// Serves one router until the end.
+/// Serves one router until the end: of the connection, or of the terms that it was let in under.
 pub async fn serve(
     stream: Stream,
     who: Arc<Who>,
     shared: Arc<Shared>,
-    mut terms: watch::Receiver<Arc<Terms>>,
+    agreed: Arc<Terms>,
+    terms: watch::Receiver<Arc<Terms>>,
 ) -> End {
     let mut moments = shared.store.subscribe();
     moments.mark_changed();
     let peer = who.peer;
-    let offer = terms.borrow_and_update().offer(&who);
+    let offer = agreed.offer(&who);
     let client = shared.clients.list(Arc::clone(&who), Arc::clone(&offer));
     let mut machine = ServerSession::new(Arc::clone(&offer.server), Instant::now());
     if shared
@@ -148,6 +179,7 @@ pub async fn serve(
         moments,
         machine,
         shared,
+        agreed,
         terms,
         offer,
         heard: None,
@@ -162,6 +194,13 @@ pub async fn serve(
     end
 }
 
+/// Waits for other terms. Where none can come any more the server stops, and says so elsewhere.
+async fn told(terms: &mut watch::Receiver<Arc<Terms>>) {
+    if terms.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 struct Session {
     stream: Stream,
     who: Arc<Who>,
@@ -169,6 +208,8 @@ struct Session {
     moments: watch::Receiver<Moment>,
     machine: ServerSession,
     shared: Arc<Shared>,
+    /// What holds for it, and where other terms come from.
+    agreed: Arc<Terms>,
     terms: watch::Receiver<Arc<Terms>>,
     offer: Arc<Offer>,
     /// The last query, or the end of its answer.
@@ -178,6 +219,9 @@ struct Session {
 impl Session {
     async fn run(&mut self) -> End {
         loop {
+            if let Err(end) = self.heed() {
+                return end;
+            }
             let result = match self.next() {
                 Output::Send(octets) => {
                     let sent = self.send(octets).await;
@@ -210,12 +254,22 @@ impl Session {
         }
     }
 
-    fn next(&mut self) -> Output {
-        if self.terms.has_changed().unwrap_or(false) {
-            self.offer = self.terms.borrow_and_update().offer(&self.who);
-            self.client.gets(&self.offer);
-            self.machine.configure(Arc::clone(&self.offer.server));
+    /// Goes by the terms of now. Ends when under them the router would not be let in.
+    fn heed(&mut self) -> Result<(), End> {
+        if Arc::ptr_eq(&self.agreed, &self.terms.borrow_and_update()) {
+            return Ok(());
         }
+        self.agreed = Arc::clone(&self.terms.borrow());
+        if !self.agreed.still_admit(&self.who, &self.stream) {
+            return Err(End::Revoked);
+        }
+        self.offer = self.agreed.offer(&self.who);
+        self.client.gets(&self.offer);
+        self.machine.configure(Arc::clone(&self.offer.server));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Output {
         let moment = self.moments.borrow_and_update();
         self.machine.expect_data(!moment.withheld);
         self.machine
@@ -262,6 +316,7 @@ impl Session {
                 self.receive()
             }
             changed = self.moments.changed() => changed.map_err(|_| End::Stopped),
+            () = told(&mut self.terms) => Ok(()),
             () = sleep_until(until), if deadline.is_some() => Ok(()),
         }
     }
@@ -273,6 +328,7 @@ impl Session {
         let until = self.deadline().unwrap_or_else(tokio::time::Instant::now);
         tokio::select! {
             changed = self.moments.changed() => changed.map_err(|_| End::Stopped),
+            () = told(&mut self.terms) => Ok(()),
             () = sleep_until(until) => Ok(()),
         }
     }
@@ -323,6 +379,7 @@ impl Session {
                 biased;
                 sent = self.stream.send(turn) => return sent.map(drop).map_err(End::Failed),
                 changed = self.moments.changed() => changed.map_err(|_| End::Stopped)?,
+                () = told(&mut self.terms) => self.heed()?,
                 () = sleep_until(deadline) => return Err(End::Stalled),
             }
         }

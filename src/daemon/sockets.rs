@@ -149,13 +149,23 @@ impl Sockets {
             works,
         } = crew;
         let wanted: HashMap<Spot, &config::Listener> = spots(config).collect();
-        self.listeners.retain(|spot, _| wanted.contains_key(spot));
+        self.listeners.retain(|spot, task| {
+            let stays = wanted.contains_key(spot);
+            if !stays {
+                let end = |terms: &mut Arc<Terms>| *terms = Arc::new(terms.withdrawn());
+                task.terms.send_modify(end);
+            }
+            stays
+        });
         for (spot, loaded, socket) in opened.listeners {
             let Some(listener) = wanted.get(&spot) else {
                 continue;
             };
             let terms = Arc::new(Terms::new(config, listener, loaded.acceptor));
             if let Some(task) = self.listeners.get_mut(&spot) {
+                if let Err(error) = task.socket.tune(&options(config)) {
+                    warn!(listener = %task.socket.address(), %error, "options of tcp are as before");
+                }
                 task.terms.send_replace(terms);
                 task.fingerprints = loaded.fingerprints;
                 continue;

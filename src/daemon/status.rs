@@ -353,7 +353,7 @@ fn sessions(shared: &Shared, limit: usize) -> SessionStatus {
         each.fold(0, u64::saturating_add)
     };
     SessionStatus {
-        open: count(shared.gate.taken()),
+        open: count(shared.connections()),
         limit: count(limit),
         accepted: carried.iter().map(|one| one.accepted.value()).sum(),
         refused_access: refused(|refusal| refusal == Refusal::AccessList),

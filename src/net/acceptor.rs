@@ -31,6 +31,22 @@ impl Acceptor {
         }
     }
 
+    /// Whether a peer whose stream was made by an acceptor before this one would be let in by
+    /// this one, as far as its proof goes: what it has shown is checked again, without asking it.
+    ///
+    /// A stream of another transport has shown nothing that counts here.
+    pub fn still_admits(&self, stream: &Stream, peer: Peer) -> bool {
+        let address = peer.address().ip();
+        match (self, stream) {
+            (Self::Tcp, Stream::Tcp(_)) => true,
+            (Self::Tls(acceptor), Stream::Tls(stream)) => acceptor.still_admits(stream, address),
+            (Self::Ssh(acceptor), Stream::Ssh(stream)) => {
+                acceptor.still_admits(stream.login(), address)
+            }
+            _ => false,
+        }
+    }
+
     /// Makes a stream of a socket, and says who the peer has proven to be. It takes as long as the
     /// peer likes: the caller sets the deadline.
     ///

@@ -92,6 +92,18 @@ impl Gate {
         })
     }
 
+    /// Whether there would be a place for a connection from this address, which has yet to prove
+    /// that it is worth one.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn has_room(&self, address: IpAddr) -> Result<(), Full> {
+        let state = self.state();
+        state.has_room()?;
+        state.has_room_for(address)
+    }
+
     /// Takes other bounds. Who is there stays.
     pub fn resize(&self, bounds: Bounds) {
         self.state().bounds = bounds;
@@ -116,8 +128,7 @@ impl State {
         }
     }
 
-    /// Counts a connection for its address and its network, or for neither.
-    fn name(&mut self, address: IpAddr) -> Result<(), Full> {
+    fn has_room_for(&self, address: IpAddr) -> Result<(), Full> {
         let network = Network::of(address);
         let there = |count: Option<&usize>| count.copied().unwrap_or(0);
         if there(self.addresses.get(&address)) >= self.bounds.per_address {
@@ -126,8 +137,14 @@ impl State {
         if there(self.networks.get(&network)) >= self.bounds.per_network {
             return Err(Full::Network);
         }
+        Ok(())
+    }
+
+    /// Counts a connection for its address and its network, or for neither.
+    fn name(&mut self, address: IpAddr) -> Result<(), Full> {
+        self.has_room_for(address)?;
         *self.addresses.entry(address).or_default() += 1;
-        *self.networks.entry(network).or_default() += 1;
+        *self.networks.entry(Network::of(address)).or_default() += 1;
         Ok(())
     }
 
@@ -237,9 +254,13 @@ mod tests {
         places.push(enter(&gate, "192.0.3.3").unwrap());
         places.push(enter(&gate, "2001:db8:0:1::1").unwrap());
         assert_eq!(enter(&gate, "198.51.100.1").unwrap_err(), Full::Total);
+        let room = |address: &str| gate.has_room(address.parse().unwrap());
+        assert_eq!(room("198.51.100.1"), Err(Full::Total));
         assert_eq!(gate.enter_unnamed().unwrap_err(), Full::Total);
         assert_eq!(gate.taken(), 5);
         drop(places.remove(0));
+        assert_eq!(room("198.51.100.1"), Ok(()));
+        assert_eq!(room("192.0.2.255"), Ok(()));
         drop(enter(&gate, "192.0.2.1").unwrap());
         drop(places);
         let state = gate.state();

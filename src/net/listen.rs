@@ -73,6 +73,15 @@ impl Listener {
         })
     }
 
+    /// Sets other options, for the connections to come.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses one of them.
+    pub fn tune(&self, options: &TcpOptions) -> io::Result<()> {
+        options.apply(&self.socket)
+    }
+
     /// The address it listens at, with the port that the system chose.
     pub const fn address(&self) -> SocketAddr {
         self.address

@@ -9,10 +9,11 @@ use zeroize::Zeroizing;
 use super::files::{self, FileError};
 
 /// The key of the peers within a prefix.
-#[derive(Clone, Eq, PartialEq)]
+#[derive(Clone)]
 pub struct Md5Key {
     prefix: IpNet,
     key: Zeroizing<Vec<u8>>,
+    public: bool,
 }
 
 impl Md5Key {
@@ -37,7 +38,8 @@ impl Md5Key {
         }
         Ok(Self {
             prefix: prefix.trunc(),
-            key,
+            public: key.is_public(),
+            key: Zeroizing::new(key.to_vec()),
         })
     }
 
@@ -46,11 +48,25 @@ impl Md5Key {
         self.prefix
     }
 
+    /// Whether everybody can read the file that it is from.
+    pub const fn is_public(&self) -> bool {
+        self.public
+    }
+
     /// The key itself, for the kernel.
     pub(super) fn octets(&self) -> &[u8] {
         &self.key
     }
 }
+
+impl PartialEq for Md5Key {
+    /// Who may read its file is no part of a key.
+    fn eq(&self, other: &Self) -> bool {
+        (self.prefix, &self.key) == (other.prefix, &other.key)
+    }
+}
+
+impl Eq for Md5Key {}
 
 impl fmt::Debug for Md5Key {
     /// Without the key.

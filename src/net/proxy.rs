@@ -102,7 +102,14 @@ fn source(family: u8, octets: &[u8]) -> Result<SocketAddr, Refused> {
     };
     let port = ports.first_chunk().ok_or_else(short)?;
     let port = u16::from_be_bytes(*port);
-    Ok(canonical(SocketAddr::new(address, port)))
+    let source = canonical(SocketAddr::new(address, port));
+    let ip = source.ip();
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    // No TCP connection comes from one of these.
+    if ip.is_unspecified() || ip.is_multicast() || broadcast {
+        return Err(wrong(format_args!("a peer at {ip}")));
+    }
+    Ok(source)
 }
 
 fn broken(error: io::Error) -> Refused {

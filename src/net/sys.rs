@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+#[cfg(target_os = "linux")]
+use zeroize::{Zeroize, Zeroizing};
 
 /// Connections that may wait to be accepted. After a restart every router comes at once; the
 /// kernel cuts this to `net.core.somaxconn`.
@@ -169,18 +171,20 @@ pub fn sign_with_md5(socket: impl AsFd, prefix: IpNet, key: &[u8]) -> io::Result
         address => address,
     };
     let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
-    let mut octets = [0; libc::TCP_MD5SIG_MAXKEYLEN];
+    let mut octets = Zeroizing::new([0; libc::TCP_MD5SIG_MAXKEYLEN]);
     let place = octets.get_mut(..key.len()).ok_or_else(invalid)?;
     place.copy_from_slice(key);
-    let option = Md5Signature {
+    let mut option = Md5Signature {
         address: socket2::SockAddr::from(SocketAddr::new(address, 0)).as_storage(),
         flags: MD5_FLAG_PREFIX,
         prefix_len: prefix.prefix_len(),
         key_len: u16::try_from(key.len()).map_err(|_| invalid())?,
         interface: 0,
-        key: octets,
+        key: *octets,
     };
-    set_option(socket, libc::TCP_MD5SIG_EXT, &option)
+    let done = set_option(socket, libc::TCP_MD5SIG_EXT, &option);
+    option.key.zeroize();
+    done
 }
 
 /// Other systems want the keys elsewhere.

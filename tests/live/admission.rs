@@ -142,7 +142,7 @@ impl Door {
     #[track_caller]
     fn holds(&self, places: usize) {
         let what = format!("{places} places taken");
-        wait_for(&what, PATIENCE, || match self.shared.gate.taken() {
+        wait_for(&what, PATIENCE, || match self.shared.connections() {
             taken if taken == places => Ok(()),
             taken => Err(taken.to_string()),
         });
@@ -203,13 +203,13 @@ fn who_is_denied_is_closed_without_a_word() {
     });
     door.refuses(4, 1, Refusal::AccessList);
     door.refuses(5, 5, Refusal::AccessList);
-    let mut stays = door.from(5, 6);
-    stays.load(1);
-    // Another list counts for those who come then.
+    let mut goes = door.from(5, 6);
+    goes.load(1);
+    // Another list counts for those who come then, and for those who are there.
     door.reload(|config| config.listeners[0].access.deny = prefixes(&["127.0.5.6/32"]));
     door.from(4, 1).load(1);
     door.refuses(5, 6, Refusal::AccessList);
-    stays.load(1);
+    assert_eq!(goes.until_gone(), b"");
 }
 
 #[test]
@@ -510,4 +510,63 @@ fn half_a_header_does_not_hold_up_a_stop() {
     drop(door);
     assert!(begin.elapsed() < Duration::from_secs(10));
     assert!(matches!(half.read(&mut [0; 8]), Ok(0) | Err(_)));
+}
+
+/// Those whose right is gone, and no others.
+#[test]
+fn a_reload_ends_who_is_no_longer_allowed() {
+    let mut door = Door::open(|_| {});
+    let (mut gone, mut stays) = (door.from(1, 1), door.from(2, 1));
+    gone.load(1);
+    let has = stays.load(1).has;
+    door.reload(|config| config.listeners[0].access.deny = prefixes(&["127.0.1.0/24"]));
+    assert_eq!(gone.until_gone(), b"");
+    assert!(stays.update(has).payload.is_empty());
+    wait_for("a count", PATIENCE, || {
+        match door.shared.counters.revoked.value() {
+            1 => Ok(()),
+            other => Err(other.to_string()),
+        }
+    });
+    let withdrawn = Arc::new(door.terms.borrow().withdrawn());
+    door.terms.send_replace(withdrawn);
+    assert_eq!(stays.until_gone(), b"");
+    door.holds(0);
+}
+
+#[test]
+fn a_reload_ends_who_came_through_a_proxy_that_is_none() {
+    let mut door = behind_a_proxy();
+    let mut routers = [door.from(6, 1), door.from(6, 2), door.from(6, 3)];
+    for (router, host) in routers.iter_mut().zip(1..) {
+        router.send(&proxy_header([192, 0, 2, host]));
+        router.load(2);
+    }
+    let [mut first, mut second, mut third] = routers;
+    door.reload(|config| {
+        let listener = &mut config.listeners[0];
+        listener.access.deny = prefixes(&["192.0.2.1/32"]);
+        listener.proxies = prefixes(&["127.0.6.1/32", "127.0.6.3/32"]);
+    });
+    assert_eq!(first.until_gone(), b"");
+    assert_eq!(second.until_gone(), b"");
+    third.load(2);
+}
+
+#[test]
+fn a_proxy_cannot_make_somebody_this_host() {
+    let door = behind_a_proxy();
+    let cases = [
+        ([127, 0, 0, 1], Refusal::AccessList),
+        ([0, 0, 0, 0], Refusal::Peer(Reason::Proxy)),
+        ([224, 0, 0, 5], Refusal::Peer(Reason::Proxy)),
+        ([255, 255, 255, 255], Refusal::Peer(Reason::Proxy)),
+    ];
+    for (named, refusal) in cases {
+        let before = door.refused(refusal);
+        let mut router = door.from(6, 1);
+        router.send(&proxy_header(named));
+        assert_eq!(router.until_gone(), b"");
+        door.refused_by(before + 1, refusal);
+    }
 }

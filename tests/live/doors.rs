@@ -120,8 +120,9 @@ fn who_may_connect_and_how_often_is_in_the_file() {
     once.load(1);
     gone(9, 1);
     refused(&cache, "limits.connections-per-address", 2);
+    // All of them are of the network that is denied now.
     for router in &mut routers {
-        router.load(1);
+        assert_eq!(router.until_gone(), b"");
     }
 }
 
@@ -324,10 +325,13 @@ fn half_open_handshakes_delay_no_router() {
     let cache = Cache::configured_over(folder, &tls, &rest);
     let root = pair.cert.der();
     let [near, far]: [SocketAddr; 2] =
-        ["127.0.0.9:0", "127.0.7.1:0"].map(|from| from.parse().unwrap());
+        ["127.0.20.99:0", "127.0.7.1:0"].map(|from| from.parse().unwrap());
     let alone = load_over_tls(&cache, far, root);
-    let mut half: Vec<_> = (0..200)
-        .map(|_| Router::connect_from(0, 1, cache.address()))
+    // As many as may be without a login: 10 of each address, 50 of each network.
+    let addresses = (20..24).flat_map(|a| (1..6).map(move |b| (a, b)));
+    let mut half: Vec<_> = addresses
+        .flat_map(|address| [address; 10])
+        .map(|(a, b)| Router::connect_from(a, b, cache.address()))
         .collect();
     for peer in half.iter_mut().step_by(2) {
         peer.send(b"\x16\x03\x01\x02\x00\x01\x00");
@@ -343,4 +347,39 @@ fn half_open_handshakes_delay_no_router() {
     assert!(later < allowed, "{later:?}");
     assert!(cache.status().sessions.open >= 200);
     assert!(half[0].is_quiet(Duration::from_millis(10)));
+}
+
+/// Nor do they take the places of routers.
+#[test]
+fn half_open_handshakes_take_no_place_of_a_router() {
+    let folder = temp_dir();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [chain, key] = ["tls.crt", "tls.key"].map(|name| folder.path().join(name));
+    fs::write(&chain, pair.cert.pem()).unwrap();
+    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let source = source(folder.path(), &Payloads::vrps(50, &mut Prng::new(9)));
+    let rest =
+        format!("deny = []\n{source}[limits]\nconnections = 16\nhandshake-timeout = \"1m\"\n");
+    let tls = format!(
+        "transport = \"tls\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+        chain.display(),
+        key.display()
+    );
+    let cache = Cache::configured_over(folder, &tls, &rest);
+    let half: Vec<_> = (0..16)
+        .map(|_| Router::connect_from(20, 1, cache.address()))
+        .collect();
+    wait_for("half-open connections", PATIENCE, || {
+        match metric(&cache, "rutter_connections") {
+            Some(16) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let mut more = Router::connect_from(20, 1, cache.address());
+    assert_eq!(more.until_gone(), b"");
+    let sample = "rutter_connections_refused_total{transport=\"tls\",reason=\"unauthenticated\"}";
+    assert_eq!(metric(&cache, sample), Some(1));
+    load_over_tls(&cache, "127.0.20.2:0".parse().unwrap(), pair.cert.der());
+    drop(half);
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
+use ssh_key::{Fingerprint, PublicKey};
 use tokio::time::sleep;
 
 use super::authorized_keys::{self, AuthorizedKey, Origin};
@@ -93,9 +93,25 @@ impl Authority {
         book.check(user, key, from, Timestamp::now())
     }
 
+    /// Whether a key that a user has logged in with still counts, from an address.
+    pub(super) fn has_key(&self, user: &str, key: Fingerprint, from: IpAddr) -> bool {
+        let book = self.inner.keys.as_ref();
+        book.is_some_and(|book| book.holds(user, key, from, Timestamp::now()))
+    }
+
+    /// Whether there is a user with a password, whatever it is.
+    pub(super) fn has_password(&self, user: &str) -> bool {
+        match &self.inner.passwords {
+            Some(Book::Users(users)) => users.holds(user),
+            Some(Book::Single(single)) => single.is(user),
+            None => false,
+        }
+    }
+
     /// Whether a user may log in with a password. It takes as long for an unknown user as for a
-    /// known one, one after the other; `from` bounds what one network can have waiting. After ten failures from
-    /// a network within a minute it takes 1, 2, 4 and up to 16 seconds more, until one succeeds.
+    /// known one, one after the other; `from` bounds what one network can have waiting. After ten
+    /// failures from a network within a minute it takes 1, 2, 4 and up to 16 seconds more, until
+    /// one succeeds.
     ///
     /// # Errors
     ///
@@ -213,6 +229,18 @@ impl KeyBook {
         Ok(Self::Listed { everyone, users })
     }
 
+    fn holds(&self, user: &str, key: Fingerprint, from: IpAddr, now: Timestamp) -> bool {
+        let Self::Listed { everyone, users } = self else {
+            return true;
+        };
+        let origin = Origin::new(from);
+        let rings = [Some(everyone), users.get(user)].into_iter().flatten();
+        let mut same = rings
+            .flat_map(|ring| ring.keys.values().flatten())
+            .filter(|listed| listed.print == key);
+        same.any(|listed| listed.counts_from(&origin) && listed.counts_at(now))
+    }
+
     fn check(
         &self,
         user: &str,
@@ -249,15 +277,7 @@ impl KeyBook {
 }
 
 fn read_keys(path: &Path, warnings: &mut Warnings) -> Result<Vec<AuthorizedKey>, FileError> {
-    use std::os::unix::fs::PermissionsExt;
     let octets = files::read(path, files::MAX_FILE)?;
-    let data = path
-        .metadata()
-        .map_err(|error| FileError::new(path, error))?;
-    if data.permissions().mode() & 0o002 != 0 {
-        let cause = "everybody can write to it, and so let everybody in";
-        return Err(FileError::new(path, cause));
-    }
     authorized_keys::parse(path, &octets, warnings)
 }
 

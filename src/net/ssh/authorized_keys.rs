@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use ssh_key::public::KeyData;
+use ssh_key::{Fingerprint, HashAlg};
 
 use super::key::{self, Strength};
 use super::pattern;
 use super::warnings::Warnings;
+use crate::net::access;
 use crate::net::files::FileError;
 
 /// A key, and when and from where it counts.
@@ -23,6 +25,8 @@ use crate::net::files::FileError;
 pub(super) struct AuthorizedKey {
     /// The key.
     pub(super) key: KeyData,
+    /// What it is known by afterwards.
+    pub(super) print: Fingerprint,
     /// The addresses that it counts from; `None` means all of them.
     from: Option<Addresses>,
     /// When it ceases to count.
@@ -66,6 +70,7 @@ impl AuthorizedKey {
             Strength::Foreign => return Err("the key is of a kind that is not taken".to_owned()),
         }
         Ok(Self {
+            print: key.fingerprint(HashAlg::Sha256),
             key,
             from: given.from,
             until: given.until,
@@ -319,12 +324,15 @@ impl Address {
             return Err("from has an empty element or white space in it".to_owned());
         }
         if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Some(Self::Prefix(address.into())));
+            return Ok(Some(Self::Prefix(address.to_canonical().into())));
         }
         if text.contains('/') {
             let prefix: Option<IpNet> = text.parse().ok();
             return match prefix.filter(|prefix| prefix.trunc() == *prefix) {
-                Some(prefix) => Ok(Some(Self::Prefix(prefix))),
+                Some(prefix) => {
+                    let prefix = access::canonical(prefix).map_err(|why| format!("from: {why}"))?;
+                    Ok(Some(Self::Prefix(prefix)))
+                }
                 None => {
                     Err("from has a prefix that is none, or with bits behind its length".into())
                 }
@@ -402,6 +410,18 @@ mod tests {
         let latin = [ED25519.as_bytes(), b" M\xfcller\n"].concat();
         assert_eq!(read(latin).0.unwrap().len(), 1);
         assert_eq!(read("").0.unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_prefix_of_mapped_addresses_is_one_of_ipv4() {
+        for list in ["::ffff:192.0.2.0/120", "::ffff:192.0.2.7"] {
+            let key = one(&format!("from=\"{list}\" {ED25519}"));
+            assert!(
+                key.counts_from(&Origin::new("192.0.2.7".parse().unwrap())),
+                "{list}"
+            );
+        }
+        refused(format!("from=\"::/64\" {ED25519}"), "mapped");
     }
 
     #[test]

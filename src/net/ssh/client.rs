@@ -23,7 +23,7 @@ use super::greeter::{Ending, Greeter};
 use super::key::{self, Strength};
 use super::known_hosts::KnownHosts;
 use super::warnings::Warnings;
-use crate::net::files::{self, FileError};
+use crate::net::files::{self, Content, FileError};
 use crate::net::host::HostPort;
 
 /// What a client needs to begin sessions. Cheap to clone.
@@ -218,9 +218,9 @@ async fn open(session: &Handle<Greeter>, user: &str) -> Result<Channel<Msg>, Cli
 }
 
 fn read_key(path: &Path, warnings: &mut Warnings) -> Result<PrivateKey, FileError> {
-    let text = files::read(path, MAX_KEY_FILE)?;
+    let content = files::read(path, MAX_KEY_FILE)?;
     let fault = |cause: &str| FileError::new(path, cause);
-    let text = str::from_utf8(&text).map_err(|_| fault(NO_KEY))?;
+    let text = str::from_utf8(&content).map_err(|_| fault(NO_KEY))?;
     let key = russh::keys::decode_secret_key(text, None).map_err(|error| match error {
         russh::keys::Error::KeyIsEncrypted => fault(PASSPHRASE),
         _ if text.contains("ENCRYPTED") => fault(PASSPHRASE),
@@ -234,7 +234,7 @@ fn read_key(path: &Path, warnings: &mut Warnings) -> Result<PrivateKey, FileErro
             "the key is none of ed25519, ecdsa, and rsa of 2048 to 8192 bits",
         ));
     }
-    warn_if_public(path, warnings)?;
+    warn_if_public(path, &content, warnings);
     Ok(key)
 }
 
@@ -242,15 +242,14 @@ fn read_password(path: &Path, warnings: &mut Warnings) -> Result<Zeroizing<Strin
     let password = files::read_secret(path)?;
     let text =
         str::from_utf8(&password).map_err(|_| FileError::new(path, "the password is not UTF-8"))?;
-    warn_if_public(path, warnings)?;
+    warn_if_public(path, &password, warnings);
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-fn warn_if_public(path: &Path, warnings: &mut Warnings) -> Result<(), FileError> {
-    if files::is_public(path)? {
+fn warn_if_public(path: &Path, content: &Content, warnings: &mut Warnings) {
+    if content.is_public() {
         warnings.file(path, "everybody can read it, and it is secret");
     }
-    Ok(())
 }
 
 /// What is negotiated: all that is not known to be weak, as the server is the one that is old.

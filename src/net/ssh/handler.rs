@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use russh::keys::ssh_key::public::RsaPublicKey;
-use russh::keys::ssh_key::{Algorithm, Certificate, HashAlg, PublicKey};
+use russh::keys::ssh_key::{Algorithm, Certificate, Fingerprint, HashAlg, PublicKey};
 use russh::server::{self, Auth, ChannelOpenHandle, Msg, PublicKeyOffer, Session};
 use russh::server::{Response, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, ChannelWriteHalf, Error, MethodSet, Pty, Sig};
@@ -25,8 +25,9 @@ pub(super) struct Handler {
     from: IpAddr,
     /// The methods that are offered after a failure.
     methods: MethodSet,
-    /// Who has logged in.
+    /// Who has logged in, and with which key; `None` means with a password.
     user: Box<str>,
+    key: Option<Fingerprint>,
     stage: Stage,
     /// Where the channel goes when the subsystem is granted.
     granted: Option<oneshot::Sender<Granted>>,
@@ -34,10 +35,19 @@ pub(super) struct Handler {
 
 /// What a peer comes out of the handshake with.
 pub(super) struct Granted {
-    pub(super) user: Box<str>,
+    pub(super) login: Login,
     pub(super) channel: ChannelWriteHalf<Msg>,
     /// How many octets at once are good for it.
     pub(super) slice: usize,
+}
+
+/// How a peer has logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
+    /// As whom.
+    pub(super) user: Box<str>,
+    /// With which key; `None` means with a password.
+    pub(super) key: Option<Fingerprint>,
 }
 
 /// How far a connection has come. There is no way back: it has one channel, and that one
@@ -90,6 +100,7 @@ impl Handler {
             from,
             methods,
             user: Box::default(),
+            key: None,
             stage: Stage::Start,
             granted: Some(granted),
         }
@@ -117,9 +128,10 @@ impl Handler {
         }
     }
 
-    fn remember(&mut self, user: &str, auth: &Auth) {
+    fn remember(&mut self, user: &str, key: Option<Fingerprint>, auth: &Auth) {
         if *auth == Auth::Accept {
             self.user = user.into();
+            self.key = key;
         }
     }
 
@@ -173,9 +185,12 @@ impl Handler {
         else {
             return None;
         };
-        let user = self.user.clone();
+        let login = Login {
+            user: self.user.clone(),
+            key: self.key,
+        };
         let granting = Granted {
-            user,
+            login,
             channel,
             slice,
         };
@@ -204,7 +219,7 @@ impl server::Handler for Handler {
         // The hash was waited for.
         self.link.waits();
         let auth = self.auth(verdict, format_args!("user `{user}`, password"));
-        self.remember(user, &auth);
+        self.remember(user, None, &auth);
         Ok(auth)
     }
 
@@ -228,7 +243,8 @@ impl server::Handler for Handler {
         key: VerifiedPublicKey<'_>,
     ) -> Result<Auth, Error> {
         let auth = self.judge_key(user, key.public_key, key.algorithm);
-        self.remember(user, &auth);
+        let print = key.public_key.fingerprint(HashAlg::Sha256);
+        self.remember(user, Some(print), &auth);
         Ok(auth)
     }
 

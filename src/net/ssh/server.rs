@@ -1,6 +1,7 @@
 //! From a socket to a session of the subsystem, or to a reason why not.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::super::peer::{Identity, Peer};
 use super::super::refused::{Reason, Refused};
 use super::super::stream::Stream;
 use super::authority::Authority;
-use super::handler::{Granted, Handler, MAX_INPUT};
+use super::handler::{Granted, Handler, Login, MAX_INPUT};
 use super::host_keys::{self, Fingerprint};
 use super::link::{Link, Wire};
 use super::{Preset, ServerOptions, SshStream, UnknownAlgorithm};
@@ -135,6 +136,15 @@ impl SshAcceptor {
         })))
     }
 
+    /// Whether the client of a stream that another acceptor has made could log in here.
+    pub(crate) fn still_admits(&self, login: &Login, address: IpAddr) -> bool {
+        let authority = &self.0.authority;
+        match login.key {
+            Some(key) => authority.has_key(&login.user, key, address),
+            None => authority.has_password(&login.user),
+        }
+    }
+
     /// How clients know the keys of this host.
     pub fn fingerprints(&self) -> &[Fingerprint] {
         &self.0.fingerprints
@@ -177,12 +187,13 @@ impl SshAcceptor {
         let session = start.await.map_err(|error| refused(&link, Err(error)))?;
         match granted.await {
             Ok(Granted {
-                user,
+                login,
                 channel,
                 slice,
             }) => {
                 guard.0 = None;
-                let stream = SshStream::new(link, channel, session, slice);
+                let user = login.user.clone();
+                let stream = SshStream::new(link, channel, session, login, slice);
                 Ok((Stream::Ssh(Box::new(stream)), Identity::User(user)))
             }
             // russh is done, and has dropped the handler.

@@ -12,12 +12,13 @@ use russh::server::{Msg, RunningSession};
 use russh::{ChannelWriteHalf, Disconnect, Error};
 use tokio::time::timeout;
 
-use super::handler::Handler;
+use super::handler::{Handler, Login};
 use super::link::Link;
 
 /// A session of the subsystem `rpki-rtr`. The connection ends with it.
 pub struct SshStream {
     link: Arc<Link>,
+    login: Login,
     channel: Arc<ChannelWriteHalf<Msg>>,
     /// russh's task, until its result was taken.
     session: Option<RunningSession<Handler>>,
@@ -70,16 +71,23 @@ impl SshStream {
         link: Arc<Link>,
         channel: ChannelWriteHalf<Msg>,
         session: RunningSession<Handler>,
+        login: Login,
         slice: usize,
     ) -> Self {
         Self {
             link,
+            login,
             channel: Arc::new(channel),
             session: Some(session),
             broken: None,
             sending: None,
             slice,
         }
+    }
+
+    /// How the peer has logged in.
+    pub(in super::super) const fn login(&self) -> &Login {
+        &self.login
     }
 
     /// Waits for input, its end, or an error. What an earlier, dropped call began to send goes on.

@@ -50,21 +50,26 @@ impl Book {
     ///
     /// When it cannot be read, or a line of it cannot.
     pub(super) fn load(passwords: &Passwords, warnings: &mut Warnings) -> Result<Self, FileError> {
-        let (book, path) = match passwords {
+        let (book, path, public) = match passwords {
             Passwords::Users(path) => {
-                let users = Users::parse(path, &files::read(path, files::MAX_FILE)?)?;
+                let content = files::read(path, files::MAX_FILE)?;
+                let users = Users::parse(path, &content)?;
                 if users.sorted.is_empty() {
                     warnings.file(path, "there is no user in it");
                 }
-                (Self::Users(users), path)
+                (Self::Users(users), path, content.is_public())
             }
-            Passwords::Single { user, file } => (Self::Single(Single::load(user, file)?), file),
+            Passwords::Single { user, file } => {
+                let content = files::read_secret(file)?;
+                let single = Single::read(user, file, &content)?;
+                (Self::Single(single), file, content.is_public())
+            }
             Passwords::Minted { user, password } => {
                 let single = Single::new(user, password.reveal().as_bytes());
                 return Ok(Self::Single(single));
             }
         };
-        if files::is_public(path)? {
+        if public {
             warnings.file(path, "everybody can read it, and it is secret");
         }
         Ok(book)
@@ -127,6 +132,12 @@ impl Users {
         self.queue.turned_away()
     }
 
+    /// Whether there is a user of this name.
+    pub(super) fn holds(&self, user: &str) -> bool {
+        let found = self.sorted.binary_search_by(|(name, _)| (**name).cmp(user));
+        found.is_ok()
+    }
+
     /// Whether a user has this password.
     ///
     /// # Cancel safety
@@ -187,15 +198,14 @@ pub(super) struct Single {
 }
 
 impl Single {
-    fn load(user: &str, file: &Path) -> Result<Self, FileError> {
-        let password = files::read_secret(file)?;
+    fn read(user: &str, file: &Path, password: &[u8]) -> Result<Self, FileError> {
         if password.len() > password::LONGEST {
             return Err(FileError::new(
                 file,
                 "the password is longer than 1024 octets",
             ));
         }
-        Ok(Self::new(user, &password))
+        Ok(Self::new(user, password))
     }
 
     fn new(user: &str, password: &[u8]) -> Self {
@@ -203,6 +213,11 @@ impl Single {
             user: digest(&SHA256, user.as_bytes()),
             password: digest(&SHA256, password),
         }
+    }
+
+    /// Whether this is the user.
+    pub(super) fn is(&self, user: &str) -> bool {
+        same(&self.user, user).into()
     }
 
     /// Whether the user has this password. What is compared is digests, in constant time.
@@ -237,6 +252,10 @@ mod tests {
     use crate::net::ssh::password::tests::CHEAP;
 
     const ANYWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn single_of(user: &str, file: &Path) -> Result<Single, FileError> {
+        Single::read(user, file, &files::read_secret(file)?)
+    }
 
     /// A hash that no password is known for.
     const HASH: &str = "$argon2id$v=19$m=4096,t=1,p=1$c2FsdHNhbHQ\
@@ -341,7 +360,7 @@ mod tests {
     fn one_user_has_one_password() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "secret\n").unwrap();
-        let single = Single::load("alice", file.path()).unwrap();
+        let single = single_of("alice", file.path()).unwrap();
         let long = "x".repeat(password::LONGEST + 1);
         for (user, password, expected) in [
             ("alice", "secret", Ok(())),
@@ -354,9 +373,9 @@ mod tests {
             assert_eq!(single.check(user, password), expected, "{user} {password}");
         }
         std::fs::write(file.path(), long).unwrap();
-        let error = Single::load("alice", file.path()).err().unwrap();
+        let error = single_of("alice", file.path()).err().unwrap();
         assert!(error.to_string().contains("longer than 1024"), "{error}");
         std::fs::write(file.path(), "\n").unwrap();
-        assert!(Single::load("alice", file.path()).is_err());
+        assert!(single_of("alice", file.path()).is_err());
     }
 }

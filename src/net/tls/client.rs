@@ -53,8 +53,8 @@ impl TlsConnector {
         let mut config = match &options.certificate {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
-                let shown = pem::certified_key(chain, key, &provider)?;
-                findings.key(key)?;
+                let (shown, visible) = pem::certified_key(chain, key, &provider)?;
+                findings.key(key, visible);
                 let certificates = shown.cert.iter().map(AsRef::as_ref);
                 findings.chain(Role::Client, Some(chain), certificates)?;
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))

@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::pem::Visible;
 use super::x509::{Certificate, RevocationList};
-use crate::net::files::{self, FileError};
+use crate::net::files::FileError;
 
 /// A certificate or revocation list in use, for metrics.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -164,11 +165,10 @@ impl Findings {
     }
 
     /// A file with a key.
-    pub(super) fn key(&mut self, file: &Path) -> Result<(), FileError> {
-        if files::is_public(file)? {
+    pub(super) fn key(&mut self, file: &Path, visible: Visible) {
+        if visible == Visible::ToAll {
             self.warn(Some(file), "the key can be read by everybody");
         }
-        Ok(())
     }
 
     /// Something that looks wrong.

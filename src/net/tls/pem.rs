@@ -67,9 +67,9 @@ pub(super) fn certified_key(
     chain: &Path,
     key: &Path,
     provider: &CryptoProvider,
-) -> Result<Arc<CertifiedKey>, FileError> {
+) -> Result<(Arc<CertifiedKey>, Visible), FileError> {
     let certificates = certificates(chain)?;
-    let mut octets = private_key(key)?;
+    let (mut octets, visible) = private_key(key)?;
     let loaded = provider.key_provider.load_private_key(octets.clone_key());
     octets.zeroize();
     let loaded = loaded.map_err(|error| {
@@ -80,7 +80,7 @@ pub(super) fn certified_key(
     match certified.keys_match() {
         // A key that does not tell its public half is found out in the first handshake.
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
-            Ok(Arc::new(certified))
+            Ok((Arc::new(certified), visible))
         }
         Err(rustls::Error::InconsistentKeys(_)) => {
             let cause = format!(
@@ -96,15 +96,29 @@ pub(super) fn certified_key(
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
+/// Who can read the file of a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Visible {
+    /// Its owner, and perhaps its group.
+    ToFew,
+    /// Everybody.
+    ToAll,
+}
+
+fn private_key(path: &Path) -> Result<(PrivateKeyDer<'static>, Visible), FileError> {
     let octets = files::read(path, files::MAX_FILE)?;
     // PKCS#8 says it in the first line, PKCS#1 and SEC1 in the header below.
     if memchr::memmem::find(&octets, b"ENCRYPTED").is_some() {
         let cause = "expected a key without a passphrase, found an encrypted one";
         return Err(FileError::new(path, cause));
     }
-    PrivateKeyDer::from_pem_slice(&octets).map_err(|_| {
+    let visible = match octets.is_public() {
+        true => Visible::ToAll,
+        false => Visible::ToFew,
+    };
+    let key = PrivateKeyDer::from_pem_slice(&octets).map_err(|_| {
         let cause = "expected a private key in PEM (PKCS#8, SEC1 or PKCS#1), found none";
         FileError::new(path, cause)
-    })
+    })?;
+    Ok((key, visible))
 }

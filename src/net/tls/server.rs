@@ -8,11 +8,11 @@ use std::time::SystemTime;
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{PrivateKeyDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{RootCertStore, ServerConfig, ServerConnection};
+use rustls::{CertificateError, RootCertStore, ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 
 use super::facts::{CertificateFacts, Findings, Role};
@@ -30,6 +30,7 @@ pub struct TlsAcceptor(Arc<Terms>);
 
 struct Terms {
     config: Arc<ServerConfig>,
+    verifier: Arc<dyn ClientCertVerifier>,
     /// Whether the address of a client has to be in its certificate.
     match_address: bool,
     findings: Findings,
@@ -63,7 +64,7 @@ impl TlsAcceptor {
             .with_protocol_versions(VERSIONS)
             .map_err(|error| unusable(&options.certificate, &error))?;
         let mut config = builder
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::clone(&verifier))
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         // A session that is resumed would be one whose certificate is not looked at again.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -71,6 +72,7 @@ impl TlsAcceptor {
         config.max_early_data_size = 0;
         Ok(Self(Arc::new(Terms {
             config: Arc::new(config),
+            verifier,
             match_address: check.is_some_and(|check| check.match_address),
             findings,
         })))
@@ -85,6 +87,7 @@ impl TlsAcceptor {
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         Self(Arc::new(Terms {
             config: Arc::new(config),
+            verifier: Arc::clone(&terms.verifier),
             match_address: terms.match_address,
             findings: terms.findings.clone(),
         }))
@@ -136,6 +139,24 @@ impl TlsAcceptor {
         }
     }
 
+    /// Whether the client of a stream that another acceptor has made would be let in by this one.
+    pub(crate) fn still_admits(&self, stream: &TlsStream, address: IpAddr) -> bool {
+        let Terms { verifier, .. } = &*self.0;
+        let Some((own, others)) = stream.chain().split_first() else {
+            return !(verifier.offer_client_auth() && verifier.client_auth_mandatory());
+        };
+        if !verifier.offer_client_auth() {
+            return true;
+        }
+        let verified = verifier.verify_client_cert(own, others, UnixTime::now());
+        let good = match verified {
+            Ok(_) => true,
+            // A list that came too late says nothing against those who are there already.
+            Err(error) => is_of_late_list(&error),
+        };
+        good && self.0.identity(stream, address).is_ok()
+    }
+
     /// The certificates and revocation lists in use.
     pub fn certificates(&self) -> &[CertificateFacts] {
         &self.0.findings.certificates
@@ -183,6 +204,16 @@ impl Terms {
     }
 }
 
+const fn is_of_late_list(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(
+            CertificateError::ExpiredRevocationList
+                | CertificateError::ExpiredRevocationListContext { .. }
+        )
+    )
+}
+
 /// Whether a client has to show a certificate.
 #[derive(Clone, Copy)]
 enum Need {
@@ -197,8 +228,8 @@ fn shown(
 ) -> Result<Arc<CertifiedKey>, FileError> {
     let (shown, file) = match certificate {
         Certificate::Files { chain, key } => {
-            let shown = pem::certified_key(chain, key, provider)?;
-            findings.key(key)?;
+            let (shown, visible) = pem::certified_key(chain, key, provider)?;
+            findings.key(key, visible);
             (shown, Some(&**chain))
         }
         Certificate::Minted => (

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
 use rustls::Connection;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::task::coop::consume_budget;
@@ -53,8 +54,12 @@ impl TlsStream {
 
     /// The certificates that the peer has shown, its own first, in DER.
     pub(super) fn peer_certificates(&self) -> impl Iterator<Item = &[u8]> {
-        let shown = self.tls.peer_certificates().unwrap_or_default();
-        shown.iter().map(AsRef::as_ref)
+        self.chain().iter().map(AsRef::as_ref)
+    }
+
+    /// The certificates that the peer has shown, its own first.
+    pub(super) fn chain(&self) -> &[CertificateDer<'static>] {
+        self.tls.peer_certificates().unwrap_or_default()
     }
 
     /// As `Stream::readable`. What was sealed and not sent yet is sent meanwhile.

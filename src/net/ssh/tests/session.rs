@@ -3,6 +3,7 @@
 use russh::{Limits, SshId};
 
 use super::*;
+use crate::net::{Acceptor, Peer, Transport};
 
 #[tokio::test]
 async fn octets_flow_in_both_directions() {
@@ -350,4 +351,22 @@ async fn a_client_that_goes_away_is_the_end() {
     let end = soon(session.stream.recv(&mut buffer)).await;
     assert_eq!(end.unwrap(), 0);
     assert!(soon(session.stream.send(&mut image(8))).await.is_err());
+}
+
+#[tokio::test]
+async fn who_has_lost_the_key_could_not_log_in_again() {
+    let host = Host::new();
+    let session = host.session(config()).await;
+    let peer = Peer::new("192.0.2.1:1".parse().unwrap(), Transport::Ssh);
+    let stays = || Acceptor::Ssh(host.acceptor()).still_admits(&session.stream, peer);
+    assert!(stays());
+    let file = host.folder.path().join("authorized_keys");
+    let line = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("from=\"192.0.2.2\" {line}")).unwrap();
+    assert!(!stays());
+    fs::write(&file, "").unwrap();
+    assert!(!stays());
+    fs::write(&file, line).unwrap();
+    assert!(stays());
+    assert!(!Acceptor::Tcp.still_admits(&session.stream, peer));
 }
