@@ -64,7 +64,7 @@ async fn libssh_gets_packets_that_bird_can_follow() {
         client_id: SshId::Standard("SSH-2.0-libssh_0.10.6".into()),
         ..config()
     };
-    for (config, wanted) in [(libssh, 256), (config(), 32 * 1024)] {
+    for (config, wanted) in [(libssh, 256), (config(), 16 * 1024)] {
         let host = Host::new();
         let mut session = host.session(config).await;
         let reader = tokio::spawn(async move {
