@@ -56,7 +56,7 @@ impl Shared {
             voice: Voice::default(),
             refusals: Voice::default(),
             gate: Gate::new(bounds(limits)),
-            unproven: Gate::new(unproven_bounds(limits)),
+            unproven: Gate::new(UNPROVEN_BOUNDS),
             handshakes: Handshakes::new(limits.handshakes),
             clients: Arc::default(),
             counters: Counters::default(),
@@ -71,7 +71,6 @@ impl Shared {
     /// Takes other limits. Who is there stays.
     pub fn resize(&self, limits: &Limits) {
         self.gate.resize(bounds(limits));
-        self.unproven.resize(unproven_bounds(limits));
         self.handshakes.resize(limits.handshakes);
     }
 }
@@ -84,23 +83,22 @@ const fn bounds(limits: &Limits) -> Bounds {
     }
 }
 
-/// Connections that may be without a login at once. A handshake takes milliseconds where both sides
-/// work at it, so a thousand places are enough for ten thousand routers that come back together.
-const UNPROVEN: usize = 1_024;
+/// Connections that may be without a login at once. One that says nothing costs a socket and a few
+/// KiB, and no processor time, so there is room for many beside the routers among them.
+const UNPROVEN: usize = 4_096;
 
-/// The same of one network: a sixteenth of all.
-const UNPROVEN_PER_NETWORK: usize = 64;
+/// The same of one network: an eighth of all.
+const UNPROVEN_PER_NETWORK: usize = 512;
 
-/// And of one address, which shall not keep its neighbours out.
-const UNPROVEN_PER_ADDRESS: usize = 16;
+/// And of one address: routers behind one share it with whoever else is there, so two hundred
+/// handshakes that stop half-way must leave them room.
+const UNPROVEN_PER_ADDRESS: usize = 256;
 
-fn unproven_bounds(limits: &Limits) -> Bounds {
-    Bounds {
-        total: UNPROVEN,
-        per_address: limits.connections_per_address.min(UNPROVEN_PER_ADDRESS),
-        per_network: limits.connections_per_network.min(UNPROVEN_PER_NETWORK),
-    }
-}
+const UNPROVEN_BOUNDS: Bounds = Bounds {
+    total: UNPROVEN,
+    per_address: UNPROVEN_PER_ADDRESS,
+    per_network: UNPROVEN_PER_NETWORK,
+};
 
 /// How a session ended.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use russh::ChannelMsg;
-use russh::keys::PrivateKeyWithHashAlg;
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg};
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -73,21 +73,21 @@ fn a_load_an_update_and_a_reload_leave_a_session_whole() {
     let before = own(&secure);
     secure.ca.leaf("server", "localhost 127.0.0.1", for_servers);
     let other = ed25519(2);
-    let line = other.public_key().to_openssh().unwrap();
-    secret(&secure.path("authorized_keys"), &format!("{line}\n"));
+    // The key of the session stays: one that goes takes its sessions with it.
+    let line = |key: &PrivateKey| key.public_key().to_openssh().unwrap() + "\n";
+    let lines = line(&secure.key) + &line(&other);
+    secret(&secure.path("authorized_keys"), &lines);
     secret(&secure.path("users"), &user("xr", "another one"));
     assert_eq!(own(&secure), before, "before the reload");
     secure.reload();
     assert_ne!(own(&secure), before, "after the reload");
     secure.run(async {
-        let mut client = secure.greet("127.0.0.1", ssh_config()).await.unwrap();
-        let key = |key| PrivateKeyWithHashAlg::new(key, None);
-        let old = key(secure.key.clone());
-        let answer = client.authenticate_publickey("router", old).await;
-        assert!(!answer.unwrap().success());
-        let new = key(other.into());
-        let answer = client.authenticate_publickey("router", new).await;
-        assert!(answer.unwrap().success());
+        for key in [secure.key.clone(), other.into()] {
+            let mut client = secure.greet("127.0.0.1", ssh_config()).await.unwrap();
+            let key = PrivateKeyWithHashAlg::new(key, None);
+            let answer = client.authenticate_publickey("router", key).await;
+            assert!(answer.unwrap().success());
+        }
         for (password, right) in [(PASSWORD, false), ("another one", true)] {
             let mut client = secure.greet("127.0.0.1", ssh_config()).await.unwrap();
             let answer = client.authenticate_password("xr", password).await;

@@ -367,12 +367,12 @@ fn half_open_handshakes_take_no_place_of_a_router() {
         key.display()
     );
     let cache = Cache::configured_over(folder, &tls, &rest);
-    let half: Vec<_> = (0..16)
+    let half: Vec<_> = (0..256)
         .map(|_| Router::connect_from(20, 1, cache.address()))
         .collect();
     wait_for("half-open connections", PATIENCE, || {
         match metric(&cache, "rutter_connections") {
-            Some(16) => Ok(()),
+            Some(256) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });
