@@ -1,0 +1,210 @@
+//! Payload PDUs of version 2 as a file has them: strict, because the same content has one form.
+
+use std::cmp::Ordering;
+
+use super::error::FeedError;
+use super::name::FileName;
+use crate::payload::vrp::{VrpV4, VrpV6};
+use crate::payload::{Asn, Aspa, Kind, RouterKey, Vrp};
+use crate::rtr::decoder::{Decoder, Header};
+use crate::rtr::pdu::{self, Action, Pdu};
+use crate::rtr::{ProtocolError, Version};
+use crate::sign::{Digest, Digester};
+
+/// What a file may hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Content {
+    /// Announcements only.
+    Announcements,
+    /// Announcements, then withdrawals, of each kind.
+    Changes,
+}
+
+/// Payloads of a file, each list in the order of announcements.
+#[derive(Debug, Default)]
+pub(super) struct Lists {
+    pub(super) v4: Pair<VrpV4>,
+    pub(super) v6: Pair<VrpV6>,
+    pub(super) router_keys: Pair<RouterKey>,
+    pub(super) aspas: Vec<Aspa>,
+    pub(super) withdrawn_aspas: Vec<Asn>,
+}
+
+/// What comes and what goes.
+#[derive(Debug)]
+pub(super) struct Pair<T> {
+    pub(super) announced: Vec<T>,
+    pub(super) withdrawn: Vec<T>,
+}
+
+impl<T> Default for Pair<T> {
+    fn default() -> Self {
+        Self {
+            announced: Vec::new(),
+            withdrawn: Vec::new(),
+        }
+    }
+}
+
+/// Reads a file as its octets come. Nothing of it counts before [`finish`](Self::finish).
+#[derive(Debug)]
+pub(super) struct Reader {
+    content: Content,
+    expected: Digest,
+    digester: Digester,
+    decoder: Decoder,
+    taken: u64,
+    place: Option<(Kind, bool)>,
+    lists: Lists,
+}
+
+impl Reader {
+    /// Expects a file of this digest.
+    pub(super) fn new(content: Content, expected: Digest) -> Self {
+        Self {
+            content,
+            expected,
+            digester: Digester::default(),
+            decoder: Decoder::new(),
+            taken: 0,
+            place: None,
+            lists: Lists::default(),
+        }
+    }
+
+    /// Takes the next octets.
+    pub(super) fn push(&mut self, octets: &[u8]) -> Result<(), FeedError> {
+        self.digester.update(octets);
+        let found = self.digester.octets();
+        if found > self.expected.octets.min(FileName::MAX_OCTETS) {
+            let expected = self.expected.octets;
+            return Err(FeedError::Length { expected, found });
+        }
+        self.decoder.push(octets);
+        while let Some(header) = self.decoder.header() {
+            let length = length(header).map_err(|cause| self.wrong(cause))?;
+            let Some(octets) = self.decoder.take(length) else {
+                break;
+            };
+            let offset = self.taken;
+            let pdu = Pdu::decode(Version::V2, octets)
+                .map_err(|cause| FeedError::Pdu { offset, cause })?;
+            if !is_canonical(&pdu, octets) {
+                return Err(FeedError::Reserved { offset });
+            }
+            self.put(pdu)?;
+            self.taken += u64::from(header.length);
+        }
+        Ok(())
+    }
+
+    /// The payloads, once all octets have come.
+    pub(super) fn finish(mut self) -> Result<Lists, FeedError> {
+        let digest = self.digester.finish();
+        if digest.octets != self.expected.octets {
+            let (expected, found) = (self.expected.octets, digest.octets);
+            return Err(FeedError::Length { expected, found });
+        }
+        if digest != self.expected {
+            return Err(FeedError::Digest);
+        }
+        if !self.decoder.is_empty() {
+            let offset = self.taken;
+            return Err(FeedError::Truncated { offset });
+        }
+        self.lists.v4.withdrawn.reverse();
+        self.lists.v6.withdrawn.reverse();
+        Ok(self.lists)
+    }
+
+    const fn wrong(&self, cause: ProtocolError) -> FeedError {
+        let offset = self.taken;
+        FeedError::Pdu { offset, cause }
+    }
+
+    fn put(&mut self, pdu: Pdu) -> Result<(), FeedError> {
+        let pdu_type = pdu.pdu_type();
+        let (kind, action) = match &pdu {
+            Pdu::Prefix { action, vrp } => match vrp {
+                Vrp::V4(_) => (Kind::Ipv4, *action),
+                Vrp::V6(_) => (Kind::Ipv6, *action),
+            },
+            Pdu::RouterKey { action, .. } => (Kind::RouterKey, *action),
+            Pdu::AnnounceAspa(_) => (Kind::Aspa, Action::Announce),
+            Pdu::WithdrawAspa { .. } => (Kind::Aspa, Action::Withdraw),
+            _ => return Err(self.wrong(ProtocolError::Unexpected { pdu_type })),
+        };
+        let goes = action == Action::Withdraw;
+        if goes && self.content == Content::Announcements {
+            return Err(self.wrong(ProtocolError::UnknownWithdrawal));
+        }
+        // 8210bis §11.2: by kind, and within a kind announcements first.
+        let offset = self.taken;
+        let order = FeedError::Order { offset, kind };
+        if self.place.is_some_and(|before| before > (kind, goes)) {
+            return Err(order);
+        }
+        self.place = Some((kind, goes));
+        let (up, down) = (Ordering::Less, Ordering::Greater);
+        let lists = &mut self.lists;
+        let ordered = match (pdu, action) {
+            (Pdu::Prefix { vrp, .. }, Action::Announce) => match vrp {
+                Vrp::V4(vrp) => append(&mut lists.v4.announced, vrp, up),
+                Vrp::V6(vrp) => append(&mut lists.v6.announced, vrp, up),
+            },
+            (Pdu::Prefix { vrp, .. }, Action::Withdraw) => match vrp {
+                Vrp::V4(vrp) => append(&mut lists.v4.withdrawn, vrp, down),
+                Vrp::V6(vrp) => append(&mut lists.v6.withdrawn, vrp, down),
+            },
+            (Pdu::RouterKey { key, .. }, Action::Announce) => {
+                append(&mut lists.router_keys.announced, key, up)
+            }
+            (Pdu::RouterKey { key, .. }, Action::Withdraw) => {
+                append(&mut lists.router_keys.withdrawn, key, up)
+            }
+            (Pdu::AnnounceAspa(aspa), _) => {
+                let customer = aspa.customer();
+                let last = lists.aspas.last();
+                let ordered = last.is_none_or(|last| last.customer() < customer);
+                lists.aspas.push(aspa);
+                ordered
+            }
+            (Pdu::WithdrawAspa { customer }, _) => append(&mut lists.withdrawn_aspas, customer, up),
+            _ => false,
+        };
+        ordered.then_some(()).ok_or(order)
+    }
+}
+
+/// The length of a PDU in a file, before its body is waited for.
+fn length(header: Header) -> Result<usize, ProtocolError> {
+    if header.version != Version::V2.octet() {
+        let found = header.version;
+        return Err(ProtocolError::UnexpectedVersion { found });
+    }
+    let wrong = ProtocolError::Length {
+        pdu_type: header.pdu_type,
+        found: header.length,
+    };
+    let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+    match header.length <= pdu::MAX_LEN && length >= Header::LEN {
+        true => Ok(length),
+        false => Err(wrong),
+    }
+}
+
+/// Whether all that a reader would pass over is 0.
+fn is_canonical(pdu: &Pdu, octets: &[u8]) -> bool {
+    match pdu {
+        Pdu::Prefix { .. } => {
+            matches!(octets, [_, _, 0, 0, _, _, _, _, 0 | 1, _, _, 0, ..])
+        }
+        _ => matches!(octets, [_, _, 0 | 1, 0, ..]),
+    }
+}
+
+fn append<T: Ord>(list: &mut Vec<T>, item: T, order: Ordering) -> bool {
+    let ordered = list.last().is_none_or(|last| last.cmp(&item) == order);
+    list.push(item);
+    ordered
+}
