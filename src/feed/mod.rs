@@ -23,7 +23,7 @@ pub mod snapshot;
 mod pdus;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::error::FeedError;
 pub use self::manifest::{Manifest, ManifestError};
