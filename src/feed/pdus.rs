@@ -6,7 +6,7 @@ use super::error::FeedError;
 use super::name::FileName;
 use crate::payload::vrp::{VrpV4, VrpV6};
 use crate::payload::{Asn, Aspa, Kind, RouterKey, Vrp};
-use crate::rtr::decoder::{Decoder, Header};
+use crate::rtr::decoder::Header;
 use crate::rtr::pdu::{self, Action, Pdu};
 use crate::rtr::{ProtocolError, Version};
 use crate::sign::{Digest, Digester};
@@ -52,7 +52,8 @@ pub(super) struct Reader {
     content: Content,
     expected: Digest,
     digester: Digester,
-    decoder: Decoder,
+    /// The beginning of a PDU of which the rest has not come.
+    cut: Vec<u8>,
     taken: u64,
     place: Option<(Kind, bool)>,
     lists: Lists,
@@ -65,7 +66,7 @@ impl Reader {
             content,
             expected,
             digester: Digester::default(),
-            decoder: Decoder::new(),
+            cut: Vec::new(),
             taken: 0,
             place: None,
             lists: Lists::default(),
@@ -80,22 +81,103 @@ impl Reader {
             let expected = self.expected.octets;
             return Err(FeedError::Length { expected, found });
         }
-        self.decoder.push(octets);
-        while let Some(header) = self.decoder.header() {
-            let length = length(header).map_err(|cause| self.wrong(cause))?;
-            let Some(octets) = self.decoder.take(length) else {
-                break;
-            };
-            let offset = self.taken;
-            let pdu = Pdu::decode(Version::V2, octets)
-                .map_err(|cause| FeedError::Pdu { offset, cause })?;
-            if !is_canonical(&pdu, octets) {
-                return Err(FeedError::Reserved { offset });
-            }
-            self.put(pdu)?;
-            self.taken += u64::from(header.length);
+        if self.cut.is_empty() {
+            return self.take(octets);
         }
+        let mut whole = std::mem::take(&mut self.cut);
+        whole.extend_from_slice(octets);
+        self.take(&whole)
+    }
+
+    /// Takes whole PDUs, and keeps what is left for later.
+    fn take(&mut self, octets: &[u8]) -> Result<(), FeedError> {
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let length = match self.announced_prefix(rest) {
+                Some(length) => length,
+                None => match self.pdu(rest)? {
+                    Some(length) => length,
+                    None => break,
+                },
+            };
+            self.taken += u64::try_from(length).unwrap_or(0);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        self.cut = rest.to_vec();
         Ok(())
+    }
+
+    /// The way of almost all PDUs: one that announces a prefix, and is right in all. Says how long
+    /// it was, and `None` for everything else, wrong or not.
+    fn announced_prefix(&mut self, octets: &[u8]) -> Option<usize> {
+        match *octets {
+            [
+                2,
+                4,
+                0,
+                0,
+                0,
+                0,
+                0,
+                20,
+                1,
+                len,
+                max,
+                0,
+                a,
+                b,
+                c,
+                d,
+                e,
+                f,
+                g,
+                h,
+                ..,
+            ] => {
+                let asn = Asn::new(u32::from_be_bytes([e, f, g, h]));
+                let address = u32::from_be_bytes([a, b, c, d]);
+                let vrp = VrpV4::new(address, len, max, asn).ok()?;
+                let list = &mut self.lists.v4.announced;
+                let ordered = list.last().is_none_or(|last| *last < vrp);
+                let first = matches!(self.place, None | Some((Kind::Ipv4, false)));
+                (ordered && first).then(|| list.push(vrp))?;
+                self.place = Some((Kind::Ipv4, false));
+                Some(20)
+            }
+            [2, 6, 0, 0, 0, 0, 0, 32, 1, len, max, 0, ref rest @ ..] => {
+                let (address, rest) = rest.split_first_chunk()?;
+                let asn = Asn::new(u32::from_be_bytes(*rest.first_chunk()?));
+                let vrp = VrpV6::new(u128::from_be_bytes(*address), len, max, asn).ok()?;
+                let list = &mut self.lists.v6.announced;
+                let ordered = list.last().is_none_or(|last| *last < vrp);
+                let first = matches!(
+                    self.place,
+                    None | Some((Kind::Ipv4, _) | (Kind::Ipv6, false))
+                );
+                (ordered && first).then(|| list.push(vrp))?;
+                self.place = Some((Kind::Ipv6, false));
+                Some(32)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes any PDU. Says how long it was, `None` when its end has not come.
+    fn pdu(&mut self, octets: &[u8]) -> Result<Option<usize>, FeedError> {
+        let offset = self.taken;
+        let Some(header) = Header::read(octets) else {
+            return Ok(None);
+        };
+        let length = length(header).map_err(|cause| self.wrong(cause))?;
+        let Some(octets) = octets.get(..length) else {
+            return Ok(None);
+        };
+        let pdu = Pdu::decode(Version::V2, octets).map_err(|cause| self.wrong(cause))?;
+        if !is_canonical(&pdu, octets) {
+            return Err(FeedError::Reserved { offset });
+        }
+        self.put(pdu)?;
+        Ok(Some(length))
     }
 
     /// The payloads, once all octets have come.
@@ -108,7 +190,7 @@ impl Reader {
         if digest != self.expected {
             return Err(FeedError::Digest);
         }
-        if !self.decoder.is_empty() {
+        if !self.cut.is_empty() {
             let offset = self.taken;
             return Err(FeedError::Truncated { offset });
         }
