@@ -15,6 +15,7 @@ use rutter::cmd::{dump, status};
 use rutter::config::Settings;
 use rutter::config::from::Peer;
 use rutter::net::Endpoint;
+use rutter::net::ssh::password::Cost;
 use rutter::rtr::{Version, Versions};
 use rutter::slurm::{AspaOverlap, Reading};
 use rutter::tools::check::Detail;
@@ -54,6 +55,8 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 from: typed.from.parse()?,
                 versions: Versions::new(Version::V0, highest).unwrap_or(Versions::ALL),
                 limit: Duration::from_secs(typed.timeout),
+                tls: typed.secure.tls(),
+                ssh: typed.secure.ssh(),
             };
             let form = match typed.output.as_str() {
                 "csv" => dump::Form::Csv,
@@ -68,7 +71,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
                 },
             )?;
         }
-        Command::Explain(typed) => return cmd::explain::run(&explain(typed)).map(code),
+        Command::Explain(typed) => return cmd::explain::run(&explain(*typed)).map(code),
         Command::Validate(typed) => return validate(*typed).map(code),
         Command::Slurm(cli::Slurm::Check(typed)) => {
             return cmd::slurm::check(&slurm_check(typed)).map(code);
@@ -82,6 +85,14 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Reload(typed) => return order(typed.control, &Order::Reload),
         Command::Refresh(typed) => return order(typed.control, &Order::Refresh(typed.source)),
+        Command::HashPassword(typed) => cmd::hash_password::run(&cmd::hash_password::Request {
+            user: typed.user,
+            cost: Cost {
+                memory_kib: typed.memory,
+                passes: typed.passes,
+                lanes: typed.lanes,
+            },
+        })?,
         Command::Approve(typed) => return order(typed.control, &Order::Approve(typed.digest)),
     }
     Ok(ExitCode::SUCCESS)
@@ -140,7 +151,7 @@ fn validate(typed: cli::Validate) -> Result<Answer, Box<dyn Error>> {
         _ => verdicts::Form::Table,
     };
     let data = Data {
-        from: asked_for(typed.vrps, typed.timeout),
+        from: asked_for(typed.vrps, typed.timeout, &typed.secure),
         slurm: typed.slurm,
         reading: reading(typed.lenient),
         aspa_overlap: aspa_overlap(typed.aspa_overlap),
@@ -183,7 +194,9 @@ fn validate(typed: cli::Validate) -> Result<Answer, Box<dyn Error>> {
 fn explain(typed: cli::Explain) -> cmd::explain::Request {
     let from = typed.from.into_iter();
     let lists = cmd::explain::Lists {
-        from: from.map(|from| asked_for(from, typed.timeout)).collect(),
+        from: from
+            .map(|from| asked_for(from, typed.timeout, &typed.secure))
+            .collect(),
         slurm: typed.slurm,
         reading: reading(typed.lenient),
         aspa_overlap: aspa_overlap(typed.aspa_overlap),
@@ -203,12 +216,12 @@ fn explain(typed: cli::Explain) -> cmd::explain::Request {
 }
 
 fn slurm_check(typed: cli::SlurmCheck) -> cmd::slurm::Request {
-    let limit = typed.timeout;
+    let (limit, secure) = (typed.timeout, typed.secure);
     cmd::slurm::Request {
         paths: typed.files,
         reading: reading(typed.lenient),
         aspa_overlap: aspa_overlap(typed.aspa_overlap),
-        against: typed.against.map(|from| asked_for(from, limit)),
+        against: typed.against.map(|from| asked_for(from, limit, &secure)),
         detail: match typed.verbose {
             true => Detail::Payloads,
             false => Detail::Counts,
@@ -220,11 +233,13 @@ fn slurm_check(typed: cli::SlurmCheck) -> cmd::slurm::Request {
     }
 }
 
-fn asked_for(from: Endpoint, seconds: u64) -> Request {
+fn asked_for(from: Endpoint, seconds: u64, secure: &cli::Secure) -> Request {
     Request {
         from,
         versions: Versions::ALL,
         limit: Duration::from_secs(seconds),
+        tls: secure.tls(),
+        ssh: secure.ssh(),
     }
 }
 

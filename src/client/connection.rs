@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep_until, timeout};
 
 use crate::net::sys::TcpOptions;
-use crate::net::{DialError, HostPort, Stream, dial};
+use crate::net::{DialError, Stream, Target, dial};
 use crate::rtr::Version;
 use crate::rtr::client::{ClientConfig, ClientSession, Epoch, Event, Failure, Output, Reconnect};
 
@@ -80,33 +80,33 @@ impl Error for FetchError {
     }
 }
 
-/// Gets the whole set of a cache over plain TCP, within a time limit.
+/// Gets the whole set of a cache, within a time limit.
 ///
 /// # Errors
 ///
 /// When there is no complete answer; a part of one is never given.
 pub async fn fetch(
-    at: &HostPort,
+    target: &Target,
     config: ClientConfig,
     limit: Duration,
     progress: impl FnMut(Progress),
 ) -> Result<Epoch, FetchError> {
     let connect = Duration::from_secs(10).min(limit);
-    let work = Box::pin(connections(at, config, connect, progress));
+    let work = Box::pin(connections(target, config, connect, progress));
     timeout(limit, work)
         .await
         .unwrap_or(Err(FetchError::TimedOut(limit)))
 }
 
 async fn connections(
-    at: &HostPort,
+    target: &Target,
     config: ClientConfig,
     connect: Duration,
     mut progress: impl FnMut(Progress),
 ) -> Result<Epoch, FetchError> {
     let mut session = ClientSession::new(config, Instant::now());
     loop {
-        let dialled = dial(at, connect, &TcpOptions::default()).await;
+        let dialled = dial(target, connect, &TcpOptions::default()).await;
         let (mut stream, _) = dialled.map_err(FetchError::Dial)?;
         session.connected(Instant::now());
         progress(Progress::Connected(session.version()));

@@ -9,7 +9,7 @@ use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::connection::FetchError;
-use crate::net::{HostPort, Stream, TcpOptions, dial};
+use crate::net::{Stream, Target, TcpOptions, dial};
 use crate::rtr::client::{ClientConfig, ClientSession, Epoch, Event, Output, Reconnect, Update};
 
 /// How a cache is followed.
@@ -65,10 +65,10 @@ pub enum News {
 /// connects again whenever it has to.
 ///
 /// ```no_run
-/// # async fn example(at: rutter::net::HostPort) {
+/// # async fn example(target: rutter::net::Target) {
 /// use rutter::client::{Follower, FollowerConfig, News};
 ///
-/// let mut follower = Follower::new(at, FollowerConfig::default());
+/// let mut follower = Follower::new(target, FollowerConfig::default());
 /// loop {
 ///     match follower.next().await {
 ///         News::Updated { update, .. } => println!("{} payloads", update.epoch.set.len()),
@@ -81,7 +81,7 @@ pub enum News {
 /// ```
 #[derive(Debug)]
 pub struct Follower {
-    at: HostPort,
+    target: Target,
     config: FollowerConfig,
     session: ClientSession,
     link: Link,
@@ -117,11 +117,11 @@ impl Follower {
     const BUFFER: usize = 64 * 1024;
 
     /// A follower that has nothing yet and connects when it is first asked for news.
-    pub fn new(at: HostPort, config: FollowerConfig) -> Self {
+    pub fn new(target: Target, config: FollowerConfig) -> Self {
         let now = Instant::now();
         Self {
             session: ClientSession::new(config.client.clone(), now.into_std()),
-            at,
+            target,
             config,
             link: Link::Down {
                 until: now,
@@ -172,6 +172,11 @@ impl Follower {
         }
     }
 
+    /// Where and how the next connection is made; the one there is goes on.
+    pub fn set_target(&mut self, target: Target) {
+        self.target = target;
+    }
+
     /// What the cache said last, `None` before the first End of Data and after it expired.
     pub const fn epoch(&self) -> Option<&Epoch> {
         self.session.epoch()
@@ -203,7 +208,7 @@ impl Follower {
             return None;
         }
         let options = TcpOptions::default();
-        let stream = match dial(&self.at, self.config.connect_timeout, &options).await {
+        let stream = match dial(&self.target, self.config.connect_timeout, &options).await {
             Ok((stream, _)) => stream,
             Err(error) => return Some(self.lost(FetchError::Dial(error))),
         };

@@ -32,8 +32,15 @@ pub fn check(file: PathBuf) -> Result<ExitCode, Box<dyn Error>> {
     let Some(loaded) = load(&settings)? else {
         return Ok(ExitCode::FAILURE);
     };
-    for warning in &loaded.warnings {
+    let files = loaded.config.inspect_files();
+    for warning in loaded.warnings.iter().chain(&files.warnings) {
         eprintln!("{name}: warning: {warning}");
+    }
+    if !files.errors.is_empty() {
+        for error in &files.errors {
+            eprintln!("{error}");
+        }
+        return Ok(ExitCode::FAILURE);
     }
     print(&format!("{name}: ok\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ pub mod acquire;
 pub mod config;
 pub mod dump;
 pub mod explain;
+pub mod hash_password;
 pub mod order;
 pub mod path;
 pub mod serve;

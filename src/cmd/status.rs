@@ -253,7 +253,8 @@ fn peers(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     )?;
     let refused = sessions
         .refused_access
-        .saturating_add(sessions.refused_limit);
+        .saturating_add(sessions.refused_limit)
+        .saturating_add(sessions.refused_peer);
     if refused > 0 {
         write!(f, ", {refused} refused")?;
     }
@@ -265,16 +266,40 @@ fn peers(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
             listener.transport, listener.address
         )?;
         match listener.allow.as_slice() {
-            [] => writeln!(f, " for this host")?,
-            allow => writeln!(f, " for {}", allow.join(" "))?,
+            [] => write!(f, " for this host")?,
+            allow => write!(f, " for {}", allow.join(" "))?,
+        }
+        for (word, prefixes) in [("but not", &listener.deny), ("through", &listener.proxies)] {
+            if !prefixes.is_empty() {
+                write!(f, " {word} {}", prefixes.join(" "))?;
+            }
+        }
+        writeln!(f)?;
+        for fingerprint in &listener.fingerprints {
+            writeln!(f, "             {fingerprint}")?;
         }
     }
+    certificates(f, status)?;
     if let Some(reload) = &status.reload {
         let at = Ago(&reload.at, status.now.unix);
         let outcome = if reload.ok { "done" } else { "REFUSED" };
         writeln!(f, "reload     {outcome} {at}")?;
         for reason in &reload.reasons {
             writeln!(f, "           {reason}")?;
+        }
+    }
+    Ok(())
+}
+
+fn certificates(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+    let now = status.now.unix;
+    for (place, certificate) in status.certificates.iter().enumerate() {
+        let head = if place == 0 { "certs" } else { "" };
+        let until = &certificate.until;
+        write!(f, "{head:10} {} until {}", certificate.file, until.utc)?;
+        match until.unix.checked_sub(now) {
+            Some(left @ 1..) => writeln!(f, ", {} left", Span(left))?,
+            _ => writeln!(f, ", OVER")?,
         }
     }
     Ok(())
@@ -314,7 +339,7 @@ mod tests {
     use super::*;
 
     fn moment(unix: u64) -> Value {
-        json!({"unix": unix, "utc": ""})
+        json!({"unix": unix, "utc": "1970-01-03T00:00:00Z"})
     }
 
     /// A bad night: one source fails, an update is held.
@@ -366,10 +391,17 @@ mod tests {
             },
             "listeners": [{
                 "transport": "tcp", "address": "[::]:323", "allow": ["192.0.2.0/24"],
+            }, {
+                "transport": "ssh", "address": "[::]:22", "allow": [], "deny": ["192.0.2.9/32"],
+                "proxies": ["198.51.100.0/24"], "fingerprints": ["SHA256:abc"],
             }],
+            "certificates": [
+                {"file": "tls.crt", "until": moment(186_400)},
+                {"file": "ca.crt", "until": moment(100_000)},
+            ],
             "sessions": {
                 "open": 12, "limit": 10_000, "accepted": 20, "refused_access": 1,
-                "refused_limit": 2,
+                "refused_limit": 2, "refused_peer": 3,
             },
             "reload": {"at": moment(40_000), "ok": false, "reasons": ["rutter.toml:3:1: no"]},
             "warnings": ["rtr.history is below an hour"],
@@ -403,8 +435,12 @@ guard      shrink 10%, growth any, when stale keep
 slurm      applied: 1 filters take 4 away, 2 assertions add 1
            /etc/s.json: a comma too many
            1 without effect
-routers    12 of 10000 connected, 3 refused
+routers    12 of 10000 connected, 6 refused
            tcp://[::]:323 for 192.0.2.0/24
+           ssh://[::]:22 for this host but not 192.0.2.9/32 through 198.51.100.0/24
+             SHA256:abc
+certs      tls.crt until 1970-01-03T00:00:00Z, 24h left
+           ca.crt until 1970-01-03T00:00:00Z, OVER
 reload     REFUSED 16h ago
            rutter.toml:3:1: no
 ";

@@ -1,27 +1,31 @@
 //! What one setting says about another: contradictions, and what is allowed but unwise.
 
-use std::time::Duration;
-
 use super::listener::{self, Wish, version};
 use super::report::Report;
 use super::scalars::{Draft, Rule};
 use super::value::show_duration;
-use super::{Config, Limits, Merge, MergeMode, Origin, Rtr, Source};
-use crate::net::Endpoint;
+use super::{Config, Limits, Merge, MergeMode, Profile, Rtr, Source, profile};
 use crate::rtr::{Timing, Versions};
 
 /// The whole, `None` when a part of it contradicts another.
 pub(super) fn finish(
     draft: Draft,
     sources: Vec<Source>,
-    wishes: Vec<Wish>,
+    (wishes, profiles): (Vec<Wish>, Vec<profile::Wish>),
     report: &mut Report,
 ) -> Option<Config> {
     let merge = merge(&draft, sources.len(), report);
     let rtr = rtr(&draft, report);
     let listeners = rtr
         .as_ref()
-        .map(|rtr| listener::settle(wishes, rtr, report));
+        .map(|rtr| listener::settle(wishes, rtr, &draft, report));
+    let profiles = rtr
+        .as_ref()
+        .zip(listeners.as_ref())
+        .map(|(rtr, listeners)| profile::settle(profiles, rtr, listeners, report));
+    if let Some(rtr) = &rtr {
+        idle(&draft, rtr, profiles.as_deref().unwrap_or_default(), report);
+    }
     // A router that is stalled for longer than this has long given up (8210bis §9).
     let longest = draft.retry * 3;
     if draft.limits.stall > longest {
@@ -29,24 +33,38 @@ pub(super) fn finish(
         let warning = format!("limits.stall counts as three times rtr.retry at most ({longest})");
         report.warnings.push(warning);
     }
-    let mut guard = draft.guard;
-    guard.min_change = usize::try_from(draft.min_change).unwrap_or(usize::MAX);
     Some(Config {
+        state_dir: draft.state_dir,
         control: draft.control,
         rtr: rtr?,
         sources,
         merge: merge?,
-        guard,
+        guard: draft.guard,
         slurm: draft.slurm,
         listeners: listeners?,
-        profiles: Vec::new(),
+        profiles: profiles?,
         limits: Limits {
-            connections: usize::try_from(draft.connections).unwrap_or(usize::MAX),
             stall: draft.limits.stall.min(longest),
             ..draft.limits
         },
         http: draft.http,
     })
+}
+
+/// A session is for good (8210bis §9): a router that asks when it was told to is not idle.
+fn idle(draft: &Draft, rtr: &Rtr, profiles: &[Profile], report: &mut Report) {
+    let own = profiles.iter().filter_map(|profile| profile.timing);
+    let longest = own.map(|timing| timing.refresh()).max();
+    let refresh = longest.unwrap_or_default().max(rtr.timing.refresh());
+    if let Some(idle) = draft.limits.idle.filter(|idle| *idle <= refresh) {
+        let reason = format!(
+            "would end routers that ask when they are told to (found {}, expected more than the \
+             longest refresh, {})",
+            show_duration(idle),
+            show_duration(refresh)
+        );
+        report.contradiction("limits.idle", reason);
+    }
 }
 
 fn rtr(draft: &Draft, report: &mut Report) -> Option<Rtr> {
@@ -109,62 +127,4 @@ fn quorum(draft: &Draft, sources: usize, report: &mut Report) -> Option<usize> {
         report.contradiction("merge.quorum", reason);
     }
     Some(least)
-}
-
-/// What is off from RFC or habit but allowed.
-pub(super) fn warnings(config: &Config, mut warnings: Vec<String>) -> Vec<String> {
-    rtr_warnings(&config.rtr, &mut warnings);
-    if config.merge.mode == (MergeMode::Quorum { least: 1 }) {
-        warnings.push("merge.quorum of 1 is a union: any one source is believed".into());
-    }
-    for source in &config.sources {
-        source_warnings(source, &mut warnings);
-    }
-    if !config.http.access.allow.is_empty() && config.http.addresses.is_empty() {
-        warnings.push("http.allow does nothing without http.address".into());
-    }
-    if config.http.token.is_some() && config.http.addresses.is_empty() {
-        warnings.push("http.token-file does nothing without http.address".into());
-    }
-    warnings
-}
-
-fn rtr_warnings(rtr: &Rtr, warnings: &mut Vec<String>) {
-    if rtr.notify_interval < Duration::from_secs(60) {
-        warnings.push(
-            "rtr.notify-interval is below the minute of RFC 8210 §8.2: for laboratories only"
-                .into(),
-        );
-    }
-    if !rtr.timing.leaves_time_to_retry() {
-        warnings.push("rtr.expire leaves no time for two retries after a missed refresh".into());
-    }
-    if rtr.history < Duration::from_secs(3_600) {
-        warnings.push("rtr.history is below an hour: routers that poll hourly get resets".into());
-    } else if rtr.history < rtr.timing.expire() {
-        warnings.push(format!(
-            "rtr.history is below rtr.expire ({}): a router that comes back in time gets a reset",
-            show_duration(rtr.timing.expire())
-        ));
-    }
-}
-
-fn source_warnings(source: &Source, warnings: &mut Vec<String>) {
-    let Origin::At(endpoint) = &source.origin else {
-        return;
-    };
-    let name = &source.name;
-    if source.max_age.is_none() && *endpoint != Endpoint::Stdin {
-        warnings.push(format!(
-            "source {name:?} has max-age off: what it said last is trusted for ever"
-        ));
-    }
-    if let Endpoint::Web(url) = endpoint
-        && !url.is_secure()
-        && url.with_credentials().len() != url.to_string().len()
-    {
-        warnings.push(format!(
-            "source {name:?} sends a password in the clear: its URL is http://"
-        ));
-    }
 }

@@ -83,6 +83,8 @@ impl ConfigErrors {
     /// These, in the order of the file.
     pub(super) fn new(mut errors: Vec<ConfigError>) -> Self {
         errors.sort_by(|a, b| a.place.cmp(&b.place));
+        // A table with several addresses says the same of each.
+        errors.dedup();
         Self {
             errors,
             unreadable: false,

@@ -10,12 +10,19 @@ use super::layers::{Reader, slurm};
 use super::listener::{self, Wish};
 use super::settings::Settings;
 use super::source;
+use super::tls;
 use super::value::{self, Raw};
-use super::{Config, Http, Origin, Slurm, Source};
+use super::{Carrier, Config, Http, Origin, Slurm, Source};
+use crate::net::ssh as ssh_options;
+use crate::net::{Endpoint, Secret, tls as tls_options};
 
 impl Reader {
     pub(super) fn flags(&mut self, settings: &Settings) {
         let resolve = |path: &str| PathBuf::from(path);
+        if let Some(folder) = &settings.state_dir {
+            let whence = Whence::Flag(format!("--state-dir {}", folder.display()));
+            self.typed("state-dir", &folder.to_string_lossy(), whence);
+        }
         self.demo_or_sources(settings);
         if !settings.slurm.is_empty() {
             self.report.forget("slurm");
@@ -34,6 +41,7 @@ impl Reader {
         if !settings.http.is_empty() {
             self.report.forget("http");
             self.draft.http = Http::default();
+            self.draft.http_tls = tls::Draft::default();
             self.http.clear();
             for text in &settings.http {
                 let whence = Whence::Flag(format!("--http {text}"));
@@ -78,6 +86,11 @@ impl Reader {
         for (place, text) in settings.source.iter().enumerate() {
             let whence = Whence::Flag(format!("--source {}", value::hidden(text)));
             match source::endpoint(Raw::Word(text), |path| PathBuf::from(path)) {
+                Ok(Endpoint::Ssh { .. }) => {
+                    let reason = "takes a key or a password: write a [[source]] with key or \
+                                  password-file into the file of --config";
+                    self.report.wrong(&whence, "", reason);
+                }
                 Ok(endpoint) => {
                     let slot = format!("source[{place}].url");
                     self.report.whence.insert(slot, whence.clone());
@@ -109,6 +122,9 @@ impl Reader {
                         .insert("listener[0].allow".into(), whence);
                 }
                 self.wish(listener::DEFAULT, allow, Whence::Default);
+                if let (true, Some(password)) = (settings.demo, &settings.demo_password) {
+                    self.demo_listeners(password);
+                }
             } else if let Some(text) = settings.allow.first() {
                 let whence = Whence::Flag(format!("--allow {}", value::hidden(text)));
                 let reason = "goes with --listen; a listener of the file has its own `allow`";
@@ -118,6 +134,8 @@ impl Reader {
         }
         self.report.forget("listener");
         self.listeners.clear();
+        self.report.forget("profile");
+        self.profiles.clear();
         for text in &settings.listen {
             let whence = Whence::Flag(format!("--listen {}", value::hidden(text)));
             match listener::flag(text) {
@@ -145,14 +163,47 @@ impl Reader {
                     .insert(format!("{slot}.allow"), whence.clone());
             }
         }
-        self.listeners.push(Wish {
-            address,
-            whence,
-            allow,
-            versions: None,
-            slot,
-        });
+        let carrier = Carrier::Tcp(Vec::new());
+        let wish = Wish::new(address, carrier, allow, whence, slot);
+        self.listeners.push(wish);
     }
+
+    /// TLS and SSH without a file, for this host itself alone.
+    fn demo_listeners(&mut self, password: &Secret) {
+        let tls = tls_options::ServerOptions {
+            certificate: tls_options::Certificate::Minted,
+            clients: tls_options::ClientAuth::None,
+        };
+        let ssh = ssh_options::ServerOptions {
+            host_keys: ssh_options::HostKeys::Minted,
+            keys: None,
+            passwords: Some(ssh_options::Passwords::Minted {
+                user: Settings::DEMO_USER.into(),
+                password: password.clone(),
+            }),
+            algorithms: ssh_options::Algorithms::default(),
+            auth_attempts: self.draft.limits.auth_attempts,
+        };
+        let carriers = [
+            (DEMO_TLS, Carrier::Tls(Box::new(tls))),
+            (DEMO_SSH, Carrier::Ssh(Box::new(ssh))),
+        ];
+        for (address, carrier) in carriers {
+            let slot = format!("listener[{}]", self.listeners.len());
+            let whence = Whence::Flag("--demo".to_owned());
+            let wish = Wish::new(address, carrier, Vec::new(), whence, slot);
+            self.listeners.push(wish);
+        }
+    }
+}
+
+/// Where the demo speaks TLS and SSH: beside the port of plain TCP, and open to everybody who may
+/// open ports at all.
+const DEMO_TLS: SocketAddr = loopback(8283);
+const DEMO_SSH: SocketAddr = loopback(8284);
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port)
 }
 
 /// Reads what `--http` says.

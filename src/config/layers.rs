@@ -7,11 +7,14 @@ use super::check;
 use super::document::{Document, Entry, Section};
 use super::error::{ConfigErrors, Whence};
 use super::listener::{self, Wish};
-use super::report::Report;
+use super::profile;
+use super::report::{self, Report};
 use super::scalars::Draft;
 use super::settings::{Loaded, Settings};
 use super::source;
+use super::tls;
 use super::value::{self, Raw};
+use super::warnings;
 use super::{Need, SlurmOrigin, Source};
 use crate::net::{Endpoint, Url};
 
@@ -21,9 +24,16 @@ const DEMO_HTTP: SocketAddr =
 
 /// Tables of one value for each key, arrays of tables, and keys whose values are arrays.
 const TABLES: [&str; 6] = ["rtr", "merge", "guard", "slurm", "limits", "http"];
-pub(super) const ARRAYS: [&str; 3] = ["slurm.files", "http.address", "http.allow"];
+pub(super) const ARRAYS: [&str; 6] = [
+    "slurm.files",
+    "http.address",
+    "http.allow",
+    "http.deny",
+    "http.client-ca",
+    "http.crl",
+];
 /// Keys of versions to come.
-const LATER: [&str; 2] = ["state-dir", "export"];
+const LATER: [&str; 1] = ["export"];
 
 /// What has been read so far.
 #[derive(Debug, Default)]
@@ -32,6 +42,7 @@ pub(super) struct Reader {
     pub(super) report: Report,
     pub(super) sources: Vec<(Source, Whence)>,
     pub(super) listeners: Vec<Wish>,
+    pub(super) profiles: Vec<profile::Wish>,
     pub(super) http: Vec<(SocketAddr, Whence)>,
     /// A source, right or wrong, was named.
     pub(super) sourced: bool,
@@ -73,7 +84,8 @@ impl Reader {
     }
 
     fn root(&mut self, root: &Section<'_>) {
-        let known = [&["control", "source", "listener"], TABLES.as_slice()].concat();
+        let alone = ["state-dir", "control", "source", "listener", "profile"];
+        let known = [alone.as_slice(), &TABLES].concat();
         for entry in root.entries() {
             match entry.key {
                 "source" => {
@@ -81,7 +93,8 @@ impl Reader {
                     self.sources = source::read_all(&entry, &mut self.report);
                 }
                 "listener" => self.listeners = listener::read_all(&entry, &mut self.report),
-                "control" => self.scalar(&entry, &known),
+                "profile" => self.profiles = profile::read_all(&entry, &mut self.report),
+                "state-dir" | "control" => self.scalar(&entry, &known),
                 table if TABLES.contains(&table) => match entry.table() {
                     Some(section) => self.table(&section),
                     None => {
@@ -100,6 +113,7 @@ impl Reader {
         let all = Draft::keys();
         let known = all.iter().chain(ARRAYS.iter());
         let known: Vec<&str> = known.filter_map(|key| key.strip_prefix(&prefix)).collect();
+        let file = |raw| report::file(raw, |path| section.document.resolve(path));
         for entry in section.entries() {
             match entry.path.as_str() {
                 "slurm.files" => {
@@ -107,17 +121,20 @@ impl Reader {
                     let files = self.report.read_all(&entry, |raw| slurm(raw, resolve));
                     self.draft.slurm.files = files;
                 }
-                "http.address" => {
-                    let allow = section.entry("allow").map(|allow| {
-                        let items = allow.items().into_iter();
-                        items
-                            .filter_map(|item| value::prefix(item.raw()).ok())
-                            .collect::<Vec<_>>()
-                    });
-                    self.http = listener::addresses(&entry, allow.as_deref(), &mut self.report);
-                }
+                "http.address" => self.http = listener::places(&entry, &mut self.report),
                 "http.allow" => {
                     self.draft.http.access.allow = self.report.read_all(&entry, value::prefix);
+                }
+                "http.deny" => {
+                    self.draft.http.access.deny = self.report.read_all(&entry, value::prefix);
+                }
+                "http.client-ca" => {
+                    let files = self.report.read_some(&entry, tls::SOME_FILE, file);
+                    self.draft.http_tls.client_ca = Some(files);
+                }
+                "http.crl" => {
+                    let files = self.report.read_some(&entry, "at least one file", file);
+                    self.draft.http_tls.crl = Some(files);
                 }
                 _ => self.scalar(&entry, &known),
             }
@@ -135,7 +152,7 @@ impl Reader {
     }
 
     /// A scalar from a place without types.
-    fn typed(&mut self, key: &str, value: &str, whence: Whence) {
+    pub(super) fn typed(&mut self, key: &str, value: &str, whence: Whence) {
         match self
             .draft
             .set(key, Raw::Word(value), |path| PathBuf::from(path))
@@ -143,7 +160,10 @@ impl Reader {
             Some(Ok(())) => {
                 self.report.whence.insert(key.to_owned(), whence);
             }
-            Some(Err(reason)) => self.report.wrong(&whence, key, reason),
+            Some(Err(reason)) => {
+                self.report.wrong(&whence, key, reason);
+                self.report.tried(key, whence);
+            }
             None => self.report.wrong(&whence, key, unknown_scalar(key)),
         }
     }
@@ -186,7 +206,7 @@ impl Reader {
             self.no_source(settings);
         }
         source::names_differ(&self.sources, &mut self.report);
-        let http = self.http.into_iter();
+        let http = self.http.iter().cloned();
         let places: Vec<_> = self
             .listeners
             .iter()
@@ -194,21 +214,46 @@ impl Reader {
             .chain(http.map(|(address, whence)| (address, whence, "http.address")))
             .collect();
         listener::addresses_differ(&places, &mut self.report);
+        self.settle_http();
         let sources: Vec<Source> = self.sources.into_iter().map(|(source, _)| source).collect();
         let slots = self.listeners.iter().map(|wish| wish.slot.clone());
         let listener_slots = slots.collect();
-        let config = check::finish(self.draft, sources, self.listeners, &mut self.report);
+        let slots = self.profiles.iter().map(|wish| wish.slot.clone());
+        let profile_slots = slots.collect();
+        let config = check::finish(
+            self.draft,
+            sources,
+            (self.listeners, self.profiles),
+            &mut self.report,
+        );
         match config {
             Some(config) if self.report.errors.is_empty() => {
-                let warnings = check::warnings(&config, self.report.warnings);
+                let warnings = warnings::all(&config, self.report.warnings);
                 Ok(Loaded {
                     config,
                     warnings,
                     whence: self.report.whence,
                     listener_slots,
+                    profile_slots,
                 })
             }
             _ => Err(ConfigErrors::new(self.report.errors)),
+        }
+    }
+
+    /// TLS of the HTTP server, and who may connect there.
+    fn settle_http(&mut self) {
+        let draft = std::mem::take(&mut self.draft.http_tls);
+        let proof = draft.proof();
+        self.draft.http.tls = draft.finish_if_any("http", &mut self.report);
+        let access = &mut self.draft.http.access;
+        let allow = self.report.is_set("http.allow");
+        let allow = allow.then(|| std::mem::take(&mut access.allow));
+        access.allow = listener::allowed(allow, proof);
+        for (address, whence) in &self.http {
+            if let Err(reason) = listener::closed(*address, &access.allow) {
+                self.report.wrong(whence, "http.address", reason);
+            }
         }
     }
 
@@ -240,7 +285,7 @@ fn is_of_others(rest: &str) -> bool {
 
 fn unknown_scalar(key: &str) -> String {
     let keys = Draft::keys();
-    if ["source", "listener"].contains(&key.split('.').next().unwrap_or_default())
+    if ["source", "listener", "profile"].contains(&key.split('.').next().unwrap_or_default())
         || ARRAYS.contains(&key)
     {
         return "cannot be set here: only a file or a flag of its own can".to_owned();

@@ -3,22 +3,29 @@
 //! Settings come as text (a file, flags, `--set`, the environment) and become a [`Config`] that
 //! cannot be wrong, or a list of everything that is wrong with them. This file is what comes out;
 //! `settings` is how it is read: `layers` and `flags` (one over the other), over `document` (the file
-//! as a tree), `scalars`, `source` and `listener` (its parts), `value` (single values) and `check`
-//! (one setting against another). `show` is the way back, and [`from`] the way from other servers.
+//! as a tree), `scalars`, `source`, `listener` with `carrier`, `tls` and `ssh`, and `profile` (its
+//! parts), `value` (single values), `check` (one setting against another) and `warnings`. `files`
+//! looks into what it names. `show` is the way back, and [`from`] the way from other servers.
 
+mod carrier;
 mod check;
 mod document;
 mod error;
+mod files;
 mod flags;
 pub mod from;
 mod layers;
 mod listener;
+mod profile;
 mod report;
 mod scalars;
 mod settings;
 mod show;
 mod source;
+mod ssh;
+mod tls;
 mod value;
+mod warnings;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -27,16 +34,21 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::net::{AccessList, Endpoint, Transport, Url, ssh, tls};
+use crate::net::ssh as net_ssh;
+use crate::net::tls as net_tls;
+use crate::net::{AccessList, Endpoint, Transport, Url};
 use crate::payload::Kinds;
 use crate::rtr::{Timing, Version, Versions};
 
 pub use self::error::{ConfigError, ConfigErrors, Place, Whence};
+pub use self::files::Findings;
 pub use self::settings::{Loaded, Settings};
 
 /// What a server is to do.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The folder for what outlives a run, `None` for none.
+    pub state_dir: Option<PathBuf>,
     /// The control socket, `None` for none.
     pub control: Option<Control>,
     /// The protocol.
@@ -127,10 +139,11 @@ pub struct Source {
     pub max_bad_rows: u8,
     /// For a URL.
     pub web: Web,
-    /// For a cache over TLS.
-    pub tls: tls::ClientOptions,
+    /// For a cache over TLS, and for a URL: there the CAs are trusted beside those of the system,
+    /// and the name and `insecure` count for nothing.
+    pub tls: net_tls::ClientOptions,
     /// For a cache over SSH.
-    pub ssh: ssh::ClientOptions,
+    pub ssh: net_ssh::ClientOptions,
 }
 
 impl Source {
@@ -164,8 +177,8 @@ impl Source {
             max_octets: 1 << 30,
             max_bad_rows: 5,
             web: Web::default(),
-            tls: tls::ClientOptions::default(),
-            ssh: ssh::ClientOptions::default(),
+            tls: net_tls::ClientOptions::default(),
+            ssh: net_ssh::ClientOptions::default(),
         }
     }
 }
@@ -179,10 +192,6 @@ pub struct Web {
     pub headers: Vec<Header>,
     /// The file with the bearer token.
     pub bearer_token: Option<PathBuf>,
-    /// The client's certificate and key, PEM files.
-    pub client_certificate: Option<ClientCertificate>,
-    /// Certificates to trust beside those of the system, PEM files.
-    pub ca: Vec<PathBuf>,
     /// The way there.
     pub proxy: Proxy,
 }
@@ -194,8 +203,6 @@ impl Default for Web {
             conditional: true,
             headers: Vec::new(),
             bearer_token: None,
-            client_certificate: None,
-            ca: Vec::new(),
             proxy: Proxy::default(),
         }
     }
@@ -227,15 +234,6 @@ impl fmt::Debug for HeaderValue {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
         }
     }
-}
-
-/// A certificate that a client shows, with its key.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ClientCertificate {
-    /// The chain, PEM.
-    pub chain: PathBuf,
-    /// The key, PEM.
-    pub key: PathBuf,
 }
 
 /// How a URL is reached.
@@ -422,9 +420,9 @@ pub enum Carrier {
     /// Plain TCP; peers within these prefixes sign each segment (RFC 2385).
     Tcp(Vec<Md5>),
     /// TLS.
-    Tls(Box<tls::ServerOptions>),
+    Tls(Box<net_tls::ServerOptions>),
     /// SSH.
-    Ssh(Box<ssh::ServerOptions>),
+    Ssh(Box<net_ssh::ServerOptions>),
 }
 
 impl Carrier {
@@ -510,7 +508,7 @@ pub struct Http {
     /// Connections at once from one address.
     pub connections_per_address: usize,
     /// TLS, where it is spoken; then plain HTTP is not.
-    pub tls: Option<tls::ServerOptions>,
+    pub tls: Option<net_tls::ServerOptions>,
     /// The file with the bearer token that lets a client change something. Without it only the
     /// control socket does.
     pub token: Option<PathBuf>,

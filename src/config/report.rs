@@ -15,6 +15,8 @@ pub(super) struct Report {
     pub(super) warnings: Vec<String>,
     /// Where what was set came from, by key; `source[0].url` in arrays.
     pub(super) whence: BTreeMap<String, Whence>,
+    /// Keys that are there and wrong, which is reported: nobody needs to be told to set them.
+    tried: BTreeMap<String, Whence>,
 }
 
 impl Report {
@@ -39,21 +41,41 @@ impl Report {
         self.wrong(&whence, &without_places(slot), reason);
     }
 
+    /// A key that has to be in a table and is not.
+    pub(super) fn missing(&mut self, section: &Section<'_>, key: &str, expected: &str) {
+        let reason = format!("missing (expected {expected})");
+        let key = format!("{}.{key}", section.path);
+        self.wrong(&section.whence(), &key, reason);
+    }
+
     /// Where a setting came from.
     pub(super) fn whence_of(&self, slot: &str) -> Whence {
-        self.whence.get(slot).cloned().unwrap_or_default()
+        let tried = self.whence.get(slot).or_else(|| self.tried.get(slot));
+        tried.cloned().unwrap_or_default()
     }
 
     pub(super) fn is_set(&self, slot: &str) -> bool {
         self.whence.contains_key(slot)
     }
 
+    /// Whether a setting is there, right or wrong.
+    pub(super) fn is_tried(&self, slot: &str) -> bool {
+        self.is_set(slot) || self.tried.contains_key(slot)
+    }
+
+    /// A setting is there and wrong.
+    pub(super) fn tried(&mut self, slot: &str, whence: Whence) {
+        self.tried.insert(slot.to_owned(), whence);
+    }
+
     /// A flag takes the place of a table: what the file says in it counts no more.
     pub(super) fn forget(&mut self, table: &str) {
-        self.whence.retain(|key, _| {
+        let other = |key: &str| {
             let rest = key.strip_prefix(table);
             !rest.is_some_and(|rest| rest.starts_with(['.', '[']))
-        });
+        };
+        self.whence.retain(|key, _| other(key));
+        self.tried.retain(|key, _| other(key));
     }
 
     /// Reads a key of a table, when it is there and right.
@@ -76,6 +98,31 @@ impl Report {
     ) -> Option<Vec<T>> {
         let entry = section.entry(key)?;
         Some(self.read_all(&entry, read))
+    }
+
+    /// The same for a key that means nothing when it is empty.
+    pub(super) fn take_some<'a, T>(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+        expected: &str,
+        read: impl FnMut(Raw<'a>) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let entry = section.entry(key)?;
+        Some(self.read_some(&entry, expected, read))
+    }
+
+    pub(super) fn read_some<'a, T>(
+        &mut self,
+        entry: &Entry<'a>,
+        expected: &str,
+        read: impl FnMut(Raw<'a>) -> Result<T, String>,
+    ) -> Vec<T> {
+        if entry.items().is_empty() {
+            let reason = format!("empty (expected {expected})");
+            self.wrong(&entry.whence(), &entry.path, reason);
+        }
+        self.read_all(entry, read)
     }
 
     pub(super) fn read_all<'a, T>(
@@ -103,6 +150,7 @@ impl Report {
             }
             Err(reason) => {
                 self.wrong(&entry.whence(), &entry.path, reason);
+                self.tried(&entry.slot, entry.key_whence());
                 None
             }
         }
@@ -143,6 +191,11 @@ fn without_places(slot: &str) -> String {
         }
     }
     key
+}
+
+/// Reads the path of a file, which must be there and readable now.
+pub(super) fn file(raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<PathBuf, String> {
+    readable(resolve(value::text(raw, "a path")?))
 }
 
 /// The file of this name, which must be there and readable now.

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::report;
+use super::tls;
 use super::value::{self, Raw};
 use super::{Control, Guard, Http, Limits, Need, OnTimeout, Percent, Slurm, Stale};
 use crate::rtr::Timing;
@@ -12,6 +14,7 @@ use crate::rtr::Timing;
 /// The settings so far, defaults first.
 #[derive(Debug)]
 pub(super) struct Draft {
+    pub(super) state_dir: Option<PathBuf>,
     pub(super) control: Option<Control>,
     pub(super) refresh: Duration,
     pub(super) retry: Duration,
@@ -24,11 +27,11 @@ pub(super) struct Draft {
     pub(super) quorum: Option<u64>,
     pub(super) hysteresis: Duration,
     pub(super) guard: Guard,
-    pub(super) min_change: u64,
     pub(super) slurm: Slurm,
-    pub(super) connections: u64,
     pub(super) limits: Limits,
     pub(super) http: Http,
+    /// TLS for the HTTP server, key by key.
+    pub(super) http_tls: tls::Draft,
 }
 
 /// A [`MergeMode`](super::MergeMode) without its numbers.
@@ -57,8 +60,8 @@ pub(super) const STALE: [(&str, Stale); 3] = [
 impl Default for Draft {
     fn default() -> Self {
         let timing = Timing::RECOMMENDED;
-        let guard = Guard::default();
         Self {
+            state_dir: None,
             control: None,
             refresh: timing.refresh(),
             retry: timing.retry(),
@@ -70,12 +73,10 @@ impl Default for Draft {
             rule: Rule::Failover,
             quorum: None,
             hysteresis: Duration::from_secs(600),
-            min_change: u64::try_from(guard.min_change).unwrap_or(u64::MAX),
-            guard,
+            guard: Guard::default(),
             slurm: Slurm::default(),
-            connections: 10_000,
             limits: Limits {
-                connections: 0,
+                connections: 10_000,
                 connections_per_address: 64,
                 connections_per_network: 1_024,
                 handshakes: 16,
@@ -86,6 +87,7 @@ impl Default for Draft {
                 drain: Duration::from_secs(30),
             },
             http: Http::default(),
+            http_tls: tls::Draft::default(),
         }
     }
 }
@@ -93,19 +95,28 @@ impl Default for Draft {
 /// Where a value goes, and what it may be.
 enum Slot<'a> {
     Time(&'a mut Duration, RangeInclusive<Duration>),
+    /// A time, or none at all.
+    Patience(&'a mut Option<Duration>, RangeInclusive<Duration>),
     Number(&'a mut u64, RangeInclusive<u64>),
+    Count(&'a mut usize, RangeInclusive<u64>),
     Quorum(&'a mut Option<u64>),
     Flag(&'a mut bool),
+    /// A flag whose default depends on others.
+    Choice(&'a mut Option<bool>),
     Share(&'a mut Option<Percent>, u32),
     Rule(&'a mut Rule),
     OnTimeout(&'a mut OnTimeout),
     Stale(&'a mut Stale),
     Control(&'a mut Option<Control>),
+    ClientAuth(&'a mut Option<tls::Auth>),
+    /// A file that has to be there.
     File(&'a mut Option<PathBuf>),
+    /// A folder, which may be made later.
+    Folder(&'a mut Option<PathBuf>),
 }
 
 /// How many there are.
-const SCALARS: usize = 25;
+const SCALARS: usize = 38;
 
 /// Longest time there can be: ten years, so that no sum of a moment and a time overflows.
 pub(super) const EVER: Duration = Duration::from_secs(315_360_000);
@@ -114,23 +125,24 @@ const fn secs(lowest: u64, highest: u64) -> RangeInclusive<Duration> {
     Duration::from_secs(lowest)..=Duration::from_secs(highest)
 }
 
+/// The ranges of RFC 8210 §6 for refresh, retry and expire.
+pub(super) const TIMERS: [RangeInclusive<Duration>; 3] =
+    [secs(1, 86_400), secs(1, 7_200), secs(600, 172_800)];
+
 impl Draft {
     /// Every scalar: the one list of them.
     fn slots(&mut self) -> [(&'static str, Slot<'_>); SCALARS] {
         let any = || Duration::ZERO..=EVER;
+        let some = || 1..=u64::MAX;
+        let [refresh, retry, expire] = TIMERS;
         let (guard, slurm, limits) = (&mut self.guard, &mut self.slurm, &mut self.limits);
+        let (http, http_tls) = (&mut self.http, &mut self.http_tls);
         [
+            ("state-dir", Slot::Folder(&mut self.state_dir)),
             ("control", Slot::Control(&mut self.control)),
-            // The ranges of RFC 8210 §6.
-            (
-                "rtr.refresh",
-                Slot::Time(&mut self.refresh, secs(1, 86_400)),
-            ),
-            ("rtr.retry", Slot::Time(&mut self.retry, secs(1, 7_200))),
-            (
-                "rtr.expire",
-                Slot::Time(&mut self.expire, secs(600, 172_800)),
-            ),
+            ("rtr.refresh", Slot::Time(&mut self.refresh, refresh)),
+            ("rtr.retry", Slot::Time(&mut self.retry, retry)),
+            ("rtr.expire", Slot::Time(&mut self.expire, expire)),
             ("rtr.history", Slot::Time(&mut self.history, any())),
             (
                 "rtr.notify-interval",
@@ -151,7 +163,7 @@ impl Draft {
             ),
             (
                 "guard.min-change",
-                Slot::Number(&mut self.min_change, 0..=u64::MAX),
+                Slot::Count(&mut guard.min_change, 0..=u64::MAX),
             ),
             ("guard.hold", Slot::Time(&mut guard.hold, any())),
             ("guard.on-timeout", Slot::OnTimeout(&mut guard.on_timeout)),
@@ -165,11 +177,53 @@ impl Draft {
             ),
             (
                 "limits.connections",
-                Slot::Number(&mut self.connections, 1..=u64::MAX),
+                Slot::Count(&mut limits.connections, some()),
+            ),
+            (
+                "limits.connections-per-address",
+                Slot::Count(&mut limits.connections_per_address, some()),
+            ),
+            (
+                "limits.connections-per-network",
+                Slot::Count(&mut limits.connections_per_network, some()),
+            ),
+            (
+                "limits.handshakes",
+                Slot::Count(&mut limits.handshakes, some()),
+            ),
+            (
+                "limits.handshake-timeout",
+                Slot::Time(&mut limits.handshake_timeout, secs(1, 600)),
+            ),
+            (
+                "limits.auth-attempts",
+                Slot::Count(&mut limits.auth_attempts, 1..=100),
             ),
             ("limits.stall", Slot::Time(&mut limits.stall, any())),
+            (
+                "limits.idle",
+                Slot::Patience(&mut limits.idle, Duration::from_secs(1)..=EVER),
+            ),
             ("limits.drain", Slot::Time(&mut limits.drain, any())),
-            ("http.token-file", Slot::File(&mut self.http.token)),
+            (
+                "http.connections",
+                Slot::Count(&mut http.connections, some()),
+            ),
+            (
+                "http.connections-per-address",
+                Slot::Count(&mut http.connections_per_address, some()),
+            ),
+            ("http.certificate", Slot::File(&mut http_tls.certificate)),
+            ("http.key", Slot::File(&mut http_tls.key)),
+            (
+                "http.client-auth",
+                Slot::ClientAuth(&mut http_tls.client_auth),
+            ),
+            (
+                "http.match-address",
+                Slot::Choice(&mut http_tls.match_address),
+            ),
+            ("http.token-file", Slot::File(&mut http.token)),
         ]
     }
 
@@ -196,26 +250,36 @@ impl Slot<'_> {
     fn set(self, raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<(), String> {
         match self {
             Self::Time(slot, range) => put(slot, value::duration(raw, &range)),
+            Self::Patience(slot, range) => put(slot, value::duration_or_off(raw, &range)),
             Self::Number(slot, range) => put(slot, value::number(raw, &range)),
+            Self::Count(slot, range) => put(slot, value::count(raw, &range)),
             Self::Quorum(slot) => put(slot, value::number(raw, &(1..=15)).map(Some)),
             Self::Flag(slot) => put(slot, value::boolean(raw)),
+            Self::Choice(slot) => put(slot, value::boolean(raw).map(Some)),
             Self::Share(slot, most) => put(slot, value::percent_or_off(raw, most)),
             Self::Rule(slot) => put(slot, value::word(raw, &RULES)),
             Self::OnTimeout(slot) => put(slot, value::word(raw, &ON_TIMEOUT)),
             Self::Stale(slot) => put(slot, value::word(raw, &STALE)),
             Self::Control(slot) => put(slot, control(raw, resolve)),
-            Self::File(slot) => put(
-                slot,
-                value::text(raw, "a path")
-                    .and_then(|path| super::report::readable(resolve(path)))
-                    .map(Some),
-            ),
+            Self::ClientAuth(slot) => put(slot, value::word(raw, &tls::AUTH).map(Some)),
+            Self::File(slot) => put(slot, report::file(raw, resolve).map(Some)),
+            Self::Folder(slot) => put(slot, folder(raw, resolve).map(Some)),
         }
     }
 }
 
 fn put<T>(slot: &mut T, read: Result<T, String>) -> Result<(), String> {
     read.map(|value| *slot = value)
+}
+
+/// A folder, perhaps of the future; what is there already has to be one.
+fn folder(raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<PathBuf, String> {
+    const EXPECTED: &str = "the path of a folder";
+    let path = resolve(value::text(raw, EXPECTED)?);
+    if path.exists() && !path.is_dir() {
+        return Err(value::wrong("not a folder", raw, EXPECTED));
+    }
+    Ok(path)
 }
 
 /// What a Unix address can hold on Linux, with the NUL at its end.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use super::error::{ConfigErrors, Whence};
 use super::layers::{ARRAYS, Reader};
 use super::scalars::Draft;
-use super::{Config, Control, Need, listener};
+use super::{Config, Control, Need, listener, profile};
+use crate::net::Secret;
 
 /// What was typed.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,10 @@ pub struct Settings {
     pub config: Option<PathBuf>,
     /// Serve the sample that is built in.
     pub demo: bool,
+    /// Who knows it may log in to the demo over SSH. Without it the demo is on plain TCP alone.
+    pub demo_password: Option<Secret>,
+    /// The folder for what outlives a run; it takes the place of that of the file.
+    pub state_dir: Option<PathBuf>,
     /// The sources; any takes the place of those of the file.
     pub source: Vec<String>,
     /// The listeners, `tcp://address:port` each; any takes the place of those of the file.
@@ -35,6 +40,8 @@ pub struct Settings {
 impl Settings {
     /// The file that an installed server reads.
     pub const DEFAULT_FILE: &'static str = "/etc/rutter/rutter.toml";
+    /// Who logs in to the demo over SSH.
+    pub const DEMO_USER: &'static str = "rutter";
 }
 
 /// A configuration, and what there is to say about it.
@@ -48,6 +55,8 @@ pub struct Loaded {
     pub(super) whence: BTreeMap<String, Whence>,
     /// How the keys of each listener begin there.
     pub(super) listener_slots: Vec<String>,
+    /// The same for profiles.
+    pub(super) profile_slots: Vec<String>,
 }
 
 /// The control socket of a server with a configuration file.
@@ -105,7 +114,8 @@ impl Config {
         let mut keys: Vec<String> = Draft::keys().into_iter().map(str::to_owned).collect();
         keys.extend(ARRAYS.map(str::to_owned));
         keys.extend(super::source::KEYS.map(|key| format!("source.{key}")));
-        keys.extend(listener::KEYS.map(|key| format!("listener.{key}")));
+        keys.extend(listener::keys().map(|key| format!("listener.{key}")));
+        keys.extend(profile::KEYS.map(|key| format!("profile.{key}")));
         keys
     }
 }

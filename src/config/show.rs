@@ -1,5 +1,9 @@
 //! What a configuration comes to: every effective value with where it came from, without secrets.
 
+mod listener;
+
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, json};
 use toml::Value;
 
@@ -7,6 +11,7 @@ use super::scalars::{ON_TIMEOUT, STALE};
 use super::settings::Loaded;
 use super::value::{show_duration, show_size, show_word};
 use super::{Config, HeaderValue, MergeMode, Origin, Proxy, SlurmOrigin, Source, Web};
+use crate::net::tls::ClientOptions;
 use crate::net::{Endpoint, Url};
 use crate::rtr::Versions;
 
@@ -138,19 +143,10 @@ impl Loaded {
         }
         sections.extend([merge(config), guard(config), slurm(config)]);
         for (listener, slot) in config.listeners.iter().zip(&self.listener_slots) {
-            let allow: Vec<String> = listener
-                .access
-                .allow
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            sections.push(
-                Section::element("listener", slot.clone())
-                    .row("transport", "tcp")
-                    .row("address", listener.address.to_string())
-                    .row("allow", allow)
-                    .row("versions", versions(listener.versions)),
-            );
+            sections.push(listener::listener(listener, slot.clone()));
+        }
+        for (profile, slot) in config.profiles.iter().zip(&self.profile_slots) {
+            sections.push(listener::profile(profile, config, slot.clone()));
         }
         sections.extend([limits(config), http(config)]);
         sections
@@ -160,7 +156,9 @@ impl Loaded {
 fn root(config: &Config) -> Section {
     let control = config.control.as_ref();
     let path = control.map(|control| control.path.display().to_string());
-    Section::table("").row("control", path.unwrap_or_else(|| "none".to_owned()))
+    Section::table("")
+        .some("state-dir", config.state_dir.as_deref().map(file))
+        .row("control", path.unwrap_or_else(|| "none".to_owned()))
 }
 
 fn rtr(config: &Config) -> Section {
@@ -180,8 +178,12 @@ fn source(source: &Source, slot: String) -> Section {
         Origin::At(endpoint) => Some(endpoint),
         Origin::Demo => None,
     };
-    let document = !matches!(endpoint, Some(Endpoint::Tcp(_)));
-    let far = matches!(endpoint, Some(Endpoint::Tcp(_) | Endpoint::Web(_)));
+    let cache = matches!(
+        endpoint,
+        Some(Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. })
+    );
+    let document = !cache;
+    let far = cache || matches!(endpoint, Some(Endpoint::Web(_)));
     let max_age = source.max_age.map(show_duration);
     let mut section = Section::element("source", slot)
         .row("name", source.name.to_string())
@@ -207,22 +209,59 @@ fn source(source: &Source, slot: String) -> Section {
             .row("max-bad-rows", format!("{}%", source.max_bad_rows));
     }
     match endpoint {
-        Some(Endpoint::Web(_)) => web(section, &source.web),
+        Some(Endpoint::Web(_)) => {
+            proxy(client(web(section, &source.web), &source.tls), &source.web)
+        }
+        Some(Endpoint::Tls(_)) => {
+            let tls = &source.tls;
+            client(section, tls)
+                .some("server-name", tls.server_name.as_deref())
+                .row("insecure", tls.insecure)
+        }
+        Some(Endpoint::Ssh { .. }) => {
+            let ssh = &source.ssh;
+            let known = (!ssh.known_hosts.is_empty()).then(|| files(&ssh.known_hosts));
+            section
+                .some("known-hosts", known)
+                .some("key", ssh.key.as_deref().map(file))
+                .some("password-file", ssh.password_file.as_deref().map(file))
+                .row("insecure", ssh.insecure)
+        }
         _ => section,
     }
 }
 
+/// What a client of TLS shows and trusts.
+fn client(section: Section, tls: &ClientOptions) -> Section {
+    let own = tls.certificate.as_ref();
+    section
+        .some("client-certificate", own.map(|(chain, _)| file(chain)))
+        .some("client-key", own.map(|(_, key)| file(key)))
+        .row("ca", files(&tls.ca))
+}
+
+/// A path as it is written.
+fn file(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn files(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| file(path)).collect()
+}
+
+/// What has a text, as an array.
+fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
 fn web(section: Section, web: &Web) -> Section {
-    let shown = |path: &std::path::PathBuf| path.display().to_string();
-    let client = web.client_certificate.as_ref();
-    let ca: Vec<String> = web.ca.iter().map(shown).collect();
     let mut section = section.row("conditional", web.conditional);
     if !web.headers.is_empty() {
         let headers = web.headers.iter().map(|header| {
             let value = match &header.value {
                 HeaderValue::Text(_) => Value::from("hidden"),
                 HeaderValue::File(path) => {
-                    toml::Table::from_iter([("file".to_owned(), Value::from(shown(path)))]).into()
+                    toml::Table::from_iter([("file".to_owned(), Value::from(file(path)))]).into()
                 }
             };
             (header.name.to_string(), value)
@@ -230,14 +269,10 @@ fn web(section: Section, web: &Web) -> Section {
         section = section.row("headers", headers.collect::<toml::Table>());
         section = section.noted(", texts hidden");
     }
-    section = section
-        .some("bearer-token-file", web.bearer_token.as_ref().map(shown))
-        .some(
-            "client-certificate",
-            client.map(|client| shown(&client.chain)),
-        )
-        .some("client-key", client.map(|client| shown(&client.key)))
-        .row("ca", ca);
+    section.some("bearer-token-file", web.bearer_token.as_deref().map(file))
+}
+
+fn proxy(section: Section, web: &Web) -> Section {
     match &web.proxy {
         Proxy::Environment => section.row("proxy", "environment"),
         Proxy::Direct => section.row("proxy", "none"),
@@ -300,24 +335,44 @@ fn slurm(config: &Config) -> Section {
 }
 
 fn limits(config: &Config) -> Section {
+    let limits = &config.limits;
     Section::table("limits")
-        .row("connections", number(config.limits.connections))
-        .row("stall", show_duration(config.limits.stall))
-        .row("drain", show_duration(config.limits.drain))
+        .row("connections", number(limits.connections))
+        .row(
+            "connections-per-address",
+            number(limits.connections_per_address),
+        )
+        .row(
+            "connections-per-network",
+            number(limits.connections_per_network),
+        )
+        .row("handshakes", number(limits.handshakes))
+        .row("handshake-timeout", show_duration(limits.handshake_timeout))
+        .row("auth-attempts", number(limits.auth_attempts))
+        .row("stall", show_duration(limits.stall))
+        .row(
+            "idle",
+            limits.idle.map_or_else(|| "off".to_owned(), show_duration),
+        )
+        .row("drain", show_duration(limits.drain))
 }
 
 fn http(config: &Config) -> Section {
     let http = &config.http;
-    let texts = |addresses: &[std::net::SocketAddr]| {
-        let texts = addresses.iter().map(ToString::to_string);
-        texts.collect::<Vec<_>>()
-    };
-    let allow: Vec<String> = http.access.allow.iter().map(ToString::to_string).collect();
-    let token = http.token.as_ref();
-    Section::table("http")
+    let section = Section::table("http")
         .row("address", texts(&http.addresses))
-        .row("allow", allow)
-        .some("token-file", token.map(|path| path.display().to_string()))
+        .row("allow", texts(&http.access.allow))
+        .row("deny", texts(&http.access.deny))
+        .row("connections", number(http.connections))
+        .row(
+            "connections-per-address",
+            number(http.connections_per_address),
+        );
+    let section = match &http.tls {
+        Some(options) => listener::tls(section, options),
+        None => section,
+    };
+    section.some("token-file", http.token.as_deref().map(file))
 }
 
 /// TOML's integers have a sign.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::document::{Entry, Section};
 use super::error::Whence;
-use super::report::{Report, readable};
+use super::report::{self, Report};
 use super::scalars::EVER;
 use super::value::{self, Raw};
-use super::{ClientCertificate, Config, Header, HeaderValue, Origin, Proxy, Source};
+use super::{Config, Header, HeaderValue, Origin, Proxy, Source};
 use crate::net::{Endpoint, Host, Url};
 
 /// The keys of a source.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 20] = [
     "name",
     "url",
     "refresh",
@@ -28,43 +28,33 @@ pub(super) const KEYS: [&str; 15] = [
     "client-key",
     "ca",
     "proxy",
-];
-
-/// Keys that only a URL has a use for.
-const WEB_KEYS: [&str; 7] = [
-    "conditional",
-    "headers",
-    "bearer-token-file",
-    "client-certificate",
-    "client-key",
-    "ca",
-    "proxy",
-];
-
-/// Keys of versions to come.
-const LATER: [&str; 7] = [
-    "certificate",
+    "server-name",
+    "known-hosts",
     "key",
     "password-file",
-    "host-key",
-    "host-keys",
-    "known-hosts",
-    "verify-key",
+    "insecure",
 ];
+
+/// The keys that every source has a use for.
+const COMMON: [&str; 4] = ["name", "url", "timeout", "max-age"];
+
+/// Keys of versions to come.
+const LATER: [&str; 1] = ["verify-key"];
 
 /// Reads where a source is.
 pub(super) fn endpoint(
     raw: Raw<'_>,
     resolve: impl Fn(&str) -> std::path::PathBuf,
 ) -> Result<Endpoint, String> {
-    const EXPECTED: &str = "a path, \"-\", http://…, https://… or tcp://host:port";
+    const EXPECTED: &str =
+        "a path, \"-\", http://…, https://…, tcp://…, tls://… or ssh://user@host";
     let text = value::text(raw, EXPECTED)?;
     match text.parse::<Endpoint>() {
         Ok(Endpoint::File(path)) => match path.to_str() {
             Some(path) => Ok(Endpoint::File(resolve(path))),
             None => Ok(Endpoint::File(path)),
         },
-        Ok(Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_)) => {
+        Ok(Endpoint::Feed(_)) => {
             let what = "this version does not have such sources yet";
             Err(value::wrong(what, raw, EXPECTED))
         }
@@ -102,7 +92,7 @@ fn read(section: &Section<'_>, report: &mut Report) -> Option<Source> {
     let url = report.take(section, "url", |raw| {
         endpoint(raw, |path| section.document.resolve(path))
     });
-    let name = report.take(section, "name", |raw| name(raw));
+    let name = report.take(section, "name", value::name);
     if section.entry("url").is_none() {
         let reason = "missing (expected a path or URL to read from)";
         report.wrong(&section.whence(), "source.url", reason);
@@ -114,20 +104,13 @@ fn read(section: &Section<'_>, report: &mut Report) -> Option<Source> {
     let mut source = Source::new(name.map_or(shown, str::to_owned), Origin::At(url));
     costs(section, report, &mut source);
     web(section, report, &mut source);
+    tls(section, report, &mut source);
+    ssh(section, report, &mut source);
     if known {
         useless_keys(section, report, &source);
         contradictions(section, report, &source);
     }
     known.then_some(source)
-}
-
-fn name(raw: Raw<'_>) -> Result<&str, String> {
-    const EXPECTED: &str = "a name of at most 200 characters, without control characters";
-    let name = value::text(raw, EXPECTED)?;
-    if name.chars().any(char::is_control) || name.chars().count() > 200 {
-        return Err(value::wrong("not a name", raw, EXPECTED));
-    }
-    Ok(name)
 }
 
 fn costs(section: &Section<'_>, report: &mut Report, source: &mut Source) {
@@ -174,18 +157,25 @@ fn put<T>(slot: &mut T, value: Option<T>) {
 }
 
 fn web(section: &Section<'_>, report: &mut Report, source: &mut Source) {
-    let file = |raw| {
-        let path = value::text(raw, "a path")?;
-        readable(section.document.resolve(path))
-    };
+    let file = |raw| report::file(raw, |path| section.document.resolve(path));
     let web = &mut source.web;
     put(
         &mut web.conditional,
         report.take(section, "conditional", value::boolean),
     );
     web.bearer_token = report.take(section, "bearer-token-file", file);
-    put(&mut web.ca, report.take_all(section, "ca", file));
     put(&mut web.proxy, report.take(section, "proxy", proxy));
+    if let Some(entry) = section.entry("headers") {
+        web.headers = headers(&entry, report);
+    }
+}
+
+/// For `https://` and `tls://`.
+fn tls(section: &Section<'_>, report: &mut Report, source: &mut Source) {
+    let file = |raw| report::file(raw, |path| section.document.resolve(path));
+    let tls = &mut source.tls;
+    put(&mut tls.ca, report.take_all(section, "ca", file));
+    tls.server_name = report.take(section, "server-name", server_name);
     let chain = report.take(section, "client-certificate", file);
     let key = report.take(section, "client-key", file);
     let pair = ["client-certificate", "client-key"].map(|key| section.entry(key));
@@ -200,10 +190,29 @@ fn web(section: &Section<'_>, report: &mut Report, source: &mut Source) {
         }
         _ => {}
     }
-    let pair = chain.zip(key);
-    web.client_certificate = pair.map(|(chain, key)| ClientCertificate { chain, key });
-    if let Some(entry) = section.entry("headers") {
-        web.headers = headers(&entry, report);
+    tls.certificate = chain.zip(key);
+}
+
+/// For `ssh://`; `insecure` is for `tls://`, too.
+fn ssh(section: &Section<'_>, report: &mut Report, source: &mut Source) {
+    let file = |raw| report::file(raw, |path| section.document.resolve(path));
+    let known_hosts = report.take_some(section, "known-hosts", "at least one file", file);
+    put(&mut source.ssh.known_hosts, known_hosts);
+    source.ssh.key = report.take(section, "key", file);
+    source.ssh.password_file = report.take(section, "password-file", file);
+    let insecure = report.take(section, "insecure", value::boolean);
+    match source.origin {
+        Origin::At(Endpoint::Tls(_)) => put(&mut source.tls.insecure, insecure),
+        Origin::At(Endpoint::Ssh { .. }) => put(&mut source.ssh.insecure, insecure),
+        _ => {}
+    }
+}
+
+/// Reads what the certificate of a server is for: a DNS name or an address.
+fn server_name(raw: Raw<'_>) -> Result<Box<str>, String> {
+    match raw.text().and_then(|text| text.parse::<IpAddr>().ok()) {
+        Some(address) => Ok(address.to_string().into()),
+        None => value::dns_name(raw),
     }
 }
 
@@ -259,8 +268,7 @@ fn header_value(entry: &Entry<'_>, report: &mut Report) -> Option<HeaderValue> {
     if let Some(table) = entry.table() {
         report.unknown_keys(&table, &["file"], &[]);
         let file = report.take(&table, "file", |raw| {
-            let path = value::text(raw, "a path")?;
-            readable(table.document.resolve(path))
+            report::file(raw, |path| table.document.resolve(path))
         });
         if table.entry("file").is_none() {
             report.wrong(&entry.key_whence(), &entry.path, "file is missing");
@@ -287,14 +295,53 @@ fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
     let Origin::At(endpoint) = &source.origin else {
         return;
     };
-    let (kind, extra): (_, &[&str]) = match endpoint {
-        Endpoint::Web(_) | Endpoint::Feed(_) => return,
-        Endpoint::Stdin => ("standard input", &["refresh", "connect-timeout"]),
-        Endpoint::File(_) => ("a file", &["connect-timeout"]),
-        _ => ("a cache", &["max-size", "max-bad-rows"]),
+    let (kind, useful): (_, &[&str]) = match endpoint {
+        Endpoint::Stdin => ("standard input", &["max-size", "max-bad-rows"]),
+        Endpoint::File(_) => ("a file", &["refresh", "max-size", "max-bad-rows"]),
+        Endpoint::Web(_) | Endpoint::Feed(_) => (
+            "a document of the web",
+            &[
+                "refresh",
+                "connect-timeout",
+                "max-size",
+                "max-bad-rows",
+                "conditional",
+                "headers",
+                "bearer-token-file",
+                "client-certificate",
+                "client-key",
+                "ca",
+                "proxy",
+            ],
+        ),
+        Endpoint::Tcp(_) => ("a cache", &["refresh", "connect-timeout"]),
+        Endpoint::Tls(_) => (
+            "a cache over TLS",
+            &[
+                "refresh",
+                "connect-timeout",
+                "client-certificate",
+                "client-key",
+                "ca",
+                "server-name",
+                "insecure",
+            ],
+        ),
+        Endpoint::Ssh { .. } => (
+            "a cache over SSH",
+            &[
+                "refresh",
+                "connect-timeout",
+                "known-hosts",
+                "key",
+                "password-file",
+                "insecure",
+            ],
+        ),
     };
     for entry in section.entries() {
-        if WEB_KEYS.contains(&entry.key) || extra.contains(&entry.key) {
+        let key = &entry.key;
+        if KEYS.contains(key) && !COMMON.contains(key) && !useful.contains(key) {
             let reason = format!(
                 "means nothing for {kind} (found url = {:?})",
                 endpoint.to_string()
@@ -318,9 +365,37 @@ fn contradictions(section: &Section<'_>, report: &mut Report, source: &Source) {
         };
         report.contradiction(&slot(key), reason);
     }
-    let Origin::At(Endpoint::Web(url)) = &source.origin else {
-        return;
-    };
+    match &source.origin {
+        Origin::At(Endpoint::Web(url)) => in_the_clear(section, report, source, url),
+        Origin::At(Endpoint::Tls(_)) if source.tls.insecure => {
+            anybody(section, report, &["ca", "server-name"]);
+        }
+        Origin::At(Endpoint::Ssh { .. }) => {
+            if source.ssh.insecure {
+                anybody(section, report, &["known-hosts"]);
+            }
+            if !["key", "password-file"]
+                .iter()
+                .any(|key| section.entry(key).is_some())
+            {
+                report.missing(section, "key", "what to log in with: key or password-file");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whoever takes anybody for the server checks nothing.
+fn anybody(section: &Section<'_>, report: &mut Report, keys: &[&str]) {
+    for entry in keys.iter().filter_map(|key| section.entry(key)) {
+        let reason = "means nothing with insecure = true: leave one of them out";
+        report.wrong(&entry.key_whence(), &entry.path, reason);
+    }
+}
+
+/// What is shown to a server that has not proven who it is.
+fn in_the_clear(section: &Section<'_>, report: &mut Report, source: &Source, url: &Url) {
+    let slot = |key: &str| format!("{}.{key}", section.slot);
     let authorization = source
         .web
         .headers
@@ -333,7 +408,7 @@ fn contradictions(section: &Section<'_>, report: &mut Report, source: &Source) {
     if url.is_secure() {
         return;
     }
-    if source.web.client_certificate.is_some() {
+    if source.tls.certificate.is_some() {
         let reason = "a certificate is shown over https:// only";
         report.contradiction(&slot("client-certificate"), reason);
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Percent;
+use crate::net::access;
 
 /// A value as it was written.
 #[derive(Clone, Copy, Debug)]
@@ -202,6 +203,11 @@ pub(super) fn number(raw: Raw<'_>, range: &RangeInclusive<u64>) -> Result<u64, S
     })
 }
 
+/// Reads how many there may be, within a range.
+pub(super) fn count(raw: Raw<'_>, range: &RangeInclusive<u64>) -> Result<usize, String> {
+    number(raw, range).map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// Reads `true` or `false`.
 pub(super) fn boolean(raw: Raw<'_>) -> Result<bool, String> {
     match raw {
@@ -219,6 +225,30 @@ pub(super) fn text<'a>(raw: Raw<'a>, expected: &str) -> Result<&'a str, String> 
         Some(text) => Ok(text),
         None => Err(wrong("not a text", raw, expected)),
     }
+}
+
+/// Reads what the operator calls something.
+pub(super) fn name(raw: Raw<'_>) -> Result<&str, String> {
+    const EXPECTED: &str = "a name of at most 200 characters, without control characters";
+    let name = text(raw, EXPECTED)?;
+    if name.chars().any(char::is_control) || name.chars().count() > 200 {
+        return Err(wrong("not a name", raw, EXPECTED));
+    }
+    Ok(name)
+}
+
+/// Reads a DNS name, into lower case.
+pub(super) fn dns_name(raw: Raw<'_>) -> Result<Box<str>, String> {
+    const EXPECTED: &str = "a DNS name such as \"r1.example\", whole and without a *";
+    let name = text(raw, EXPECTED)?;
+    let label = |label: &str| {
+        let good = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+        (1..=63).contains(&label.len()) && label.bytes().all(good)
+    };
+    if name.len() > 253 || !name.split('.').all(label) {
+        return Err(wrong("not a name", raw, EXPECTED));
+    }
+    Ok(name.to_ascii_lowercase().into())
 }
 
 /// Reads one of a few words.
@@ -250,10 +280,9 @@ pub(super) fn prefix(raw: Raw<'_>) -> Result<IpNet, String> {
         let prefix = text.parse::<IpNet>().ok();
         prefix.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
     });
-    parsed.ok_or_else(|| {
-        let expected = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
-        wrong("not a prefix", raw, expected)
-    })
+    let expected = "a prefix such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
+    let prefix = parsed.ok_or_else(|| wrong("not a prefix", raw, expected))?;
+    access::canonical(prefix).map_err(|cause| wrong(cause, raw, expected))
 }
 
 /// Reads an address with a port.
@@ -337,6 +366,23 @@ mod tests {
                 .unwrap_err()
                 .contains("found 3,")
         );
+    }
+
+    #[test]
+    fn prefixes_of_mapped_addresses_become_ipv4() {
+        for (text, read) in [
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.1", "192.0.2.1/32"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(prefix(Raw::Text(text)).unwrap().to_string(), read);
+        }
+        for text in ["::/64", "::ffff:0:0/95", "::/1"] {
+            let reason = prefix(Raw::Text(text)).unwrap_err();
+            assert!(reason.contains("mapped"), "{reason}");
+        }
     }
 
     #[test]

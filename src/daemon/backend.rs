@@ -17,8 +17,10 @@ use super::status::{self, Around, counts};
 use super::view::View;
 use crate::config::{Config, Need, Stale};
 use crate::http::explain::{Basis, Question, Way, Witness, explain};
-use crate::http::shape::{ListenerStatus, ReloadStatus};
+use crate::http::shape::ReloadStatus;
 use crate::http::{Access, Backend, BindError, Limits, Refusal, RefusalKind, Request, Server};
+use crate::net::Gate;
+use crate::net::tls::TlsAcceptor;
 use crate::payload::UnixTime;
 use crate::payload::merge::{Contribution, differences};
 
@@ -44,8 +46,12 @@ pub(super) fn places(config: &Config) -> impl Iterator<Item = (Place, Need)> {
 
 impl Place {
     /// Opens it.
-    pub(super) fn bind(&self, access: watch::Receiver<Access>) -> Result<Server, BindError> {
-        let mut server = Server::new(access, Limits::default());
+    pub(super) fn bind(
+        &self,
+        access: watch::Receiver<Access>,
+        gate: &Arc<Gate>,
+    ) -> Result<Server, BindError> {
+        let mut server = Server::new(access, Arc::clone(gate), Limits::default());
         match self {
             Self::Web(address) => server.bind_tcp(*address).map(drop)?,
             Self::Control(path) => server.bind_control(path)?,
@@ -55,10 +61,11 @@ impl Place {
 }
 
 /// Who may speak to the server over HTTP.
-pub(super) fn access(config: &Config) -> Access {
+pub(super) fn access(config: &Config, tls: Option<TlsAcceptor>) -> Access {
     Access {
         list: config.http.access.clone(),
         token: config.http.token.clone(),
+        tls,
     }
 }
 
@@ -80,6 +87,7 @@ pub(super) fn new(
         }
     };
     let (for_status, for_metrics) = (now(), now());
+    let clients = Arc::clone(&shared.clients);
     let (explained, compared) = (view.clone(), view.clone());
     Backend {
         status: Box::new(move || {
@@ -103,6 +111,7 @@ pub(super) fn new(
             let view = Arc::clone(&compared.borrow());
             disagreement(&view, limit)
         }),
+        clients: Box::new(move |limit| value(&clients.first(limit))),
         commands,
     }
 }
@@ -182,14 +191,11 @@ fn disagreement(view: &View, limit: usize) -> Result<Value, Refusal> {
 }
 
 /// What is known of the configuration and its reloads, at the start.
-pub(super) fn around(
-    config: &Config,
-    listeners: Vec<ListenerStatus>,
-    warnings: Vec<String>,
-) -> Around {
+pub(super) fn around(config: &Config, warnings: Vec<String>) -> Around {
     Around {
         started: unix_now(),
-        listeners,
+        listeners: Vec::new(),
+        certificates: Vec::new(),
         connections: config.limits.connections,
         reload: None,
         reloads: [0, 0],
@@ -284,6 +290,16 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
         new.listeners
             .iter()
             .map(|listener| (listener.address.to_string(), listener)),
+    );
+    named(
+        &mut lines,
+        "profiles",
+        old.profiles
+            .iter()
+            .map(|profile| (profile.name.to_string(), profile)),
+        new.profiles
+            .iter()
+            .map(|profile| (profile.name.to_string(), profile)),
     );
     let parts = [
         ("rtr", old.rtr == new.rtr),

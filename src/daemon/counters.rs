@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::net::gate::Full;
+use crate::net::{Reason, Transport};
 use crate::rtr::Version;
 use crate::rtr::server::{Answered, Event};
 
@@ -29,32 +31,98 @@ impl Counter {
 /// Why a connection was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// The address is on no access list.
+    /// The address is on no access list, or on one of those who may not connect.
     AccessList,
-    /// There are as many connections as `limits.connections` says.
-    Connections,
+    /// There are as many connections as a limit says.
+    Full(Full),
+    /// Too many connections are not logged in yet, of all or of one network.
+    Unproven,
+    /// No turn for a handshake came within its time.
+    Handshakes,
+    /// The peer is to blame.
+    Peer(Reason),
 }
 
 impl Refusal {
+    /// Those that are no blame of the peer.
+    const OWN: [Self; 6] = [
+        Self::AccessList,
+        Self::Full(Full::Total),
+        Self::Full(Full::Address),
+        Self::Full(Full::Network),
+        Self::Unproven,
+        Self::Handshakes,
+    ];
+
+    /// How many there are.
+    const COUNT: usize = Self::OWN.len() + Reason::ALL.len();
+
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::AccessList, Self::Connections];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let blamed = Reason::ALL.into_iter().map(Self::Peer);
+        Self::OWN.into_iter().chain(blamed)
+    }
 
     /// A word for a log or a metric.
     pub const fn word(self) -> &'static str {
         match self {
             Self::AccessList => "access list",
-            Self::Connections => "limits.connections",
+            Self::Full(Full::Total) => "limits.connections",
+            Self::Full(Full::Address) => "limits.connections-per-address",
+            Self::Full(Full::Network) => "limits.connections-per-network",
+            Self::Unproven => "unauthenticated",
+            Self::Handshakes => "limits.handshakes",
+            Self::Peer(reason) => reason.word(),
         }
+    }
+}
+
+/// What is counted of each transport.
+#[derive(Debug)]
+pub struct Carried {
+    /// Connections that became sessions.
+    pub accepted: Counter,
+    /// Sessions that there are.
+    pub open: AtomicUsize,
+    refused: [Counter; Refusal::COUNT],
+}
+
+impl Default for Carried {
+    fn default() -> Self {
+        Self {
+            accepted: Counter::default(),
+            open: AtomicUsize::new(0),
+            refused: std::array::from_fn(|_| Counter::default()),
+        }
+    }
+}
+
+impl Carried {
+    /// Connections refused for this reason.
+    pub fn refused(&self, refusal: Refusal) -> u64 {
+        self.counter(refusal).map_or(0, Counter::value)
+    }
+
+    /// Counts a connection that is refused.
+    pub fn refuse(&self, refusal: Refusal) {
+        if let Some(counter) = self.counter(refusal) {
+            counter.count();
+        }
+    }
+
+    fn counter(&self, refusal: Refusal) -> Option<&Counter> {
+        let place = Refusal::all().position(|known| known == refusal)?;
+        self.refused.get(place)
     }
 }
 
 /// Counts since the start, of all listeners together.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Connections accepted.
-    pub accepted: Counter,
     /// Sessions ended by a deadline or for being the slowest.
     pub evicted: Counter,
+    /// Sessions ended because a reload no longer lets them in.
+    pub revoked: Counter,
     /// Notifies handed over.
     pub notifies: Counter,
     /// Octets of answers handed over.
@@ -63,19 +131,25 @@ pub struct Counters {
     pub reports_received: Counter,
     /// Error Reports sent.
     pub reports_sent: Counter,
-    refused: [Counter; 2],
+    carried: [Carried; 3],
     queries: [[Counter; 2]; 3],
     answers: [Counter; 4],
 }
 
 impl Counters {
-    /// Connections refused for this reason.
-    pub const fn refused(&self, reason: Refusal) -> &Counter {
-        let [access, connections] = &self.refused;
-        match reason {
-            Refusal::AccessList => access,
-            Refusal::Connections => connections,
+    /// What is counted of this transport.
+    pub const fn of(&self, transport: Transport) -> &Carried {
+        let [tcp, tls, ssh] = &self.carried;
+        match transport {
+            Transport::Tcp => tcp,
+            Transport::Tls => tls,
+            Transport::Ssh => ssh,
         }
+    }
+
+    /// The same of all transports.
+    pub const fn carried(&self) -> &[Carried; 3] {
+        &self.carried
     }
 
     /// Queries of this version: Reset Queries and Serial Queries.
@@ -117,59 +191,25 @@ impl Counters {
     }
 }
 
-/// Room for connections, of all listeners together.
-#[derive(Debug)]
-pub struct Room {
-    taken: AtomicUsize,
-    limit: AtomicUsize,
-}
-
-impl Room {
-    /// Room for so many.
-    pub fn new(limit: usize) -> Self {
-        Self {
-            taken: AtomicUsize::new(0),
-            limit: AtomicUsize::new(limit),
-        }
-    }
-
-    /// Makes it larger or smaller. Who is there stays.
-    pub fn resize(&self, limit: usize) {
-        self.limit.store(limit, Ordering::Relaxed);
-    }
-
-    /// How many there are.
-    pub fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
-    }
-
-    /// A place, which is given back with [`leave`](Self::leave); whether there was one.
-    #[must_use]
-    pub fn enter(&self) -> bool {
-        let limit = self.limit.load(Ordering::Relaxed);
-        let more = |taken: usize| (taken < limit).then(|| taken + 1);
-        let order = Ordering::Relaxed;
-        self.taken.fetch_update(order, order, more).is_ok()
-    }
-
-    /// Gives a place back.
-    pub fn leave(&self) {
-        self.taken.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
-    fn room_is_limited_and_can_shrink_below_what_is_taken() {
-        let room = Room::new(2);
-        assert!(room.enter() && room.enter() && !room.enter());
-        room.resize(1);
-        room.leave();
-        assert!(!room.enter());
-        room.leave();
-        assert!(room.enter() && room.taken() == 1);
+    fn each_refusal_is_counted_by_itself() {
+        let counters = Counters::default();
+        let carried = counters.of(Transport::Tls);
+        assert_eq!(Refusal::all().count(), Refusal::COUNT);
+        for (times, refusal) in Refusal::all().enumerate() {
+            (0..times).for_each(|_| carried.refuse(refusal));
+        }
+        for (times, refusal) in Refusal::all().enumerate() {
+            assert_eq!(carried.refused(refusal), u64::try_from(times).unwrap());
+            assert_eq!(counters.of(Transport::Tcp).refused(refusal), 0);
+        }
+        let words: BTreeSet<_> = Refusal::all().map(Refusal::word).collect();
+        assert_eq!(words.len(), Refusal::COUNT);
     }
 }

@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::carrier::Carriers;
 use super::server::Server;
 use super::slurm;
 use crate::config::Config;
@@ -47,10 +49,21 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The kernel does not take a key of TCP MD5 signatures.
+    Sign {
+        /// The address that peers connect to.
+        address: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// Certificates, keys or users are not in order, a line for each file.
+    Files(String),
     /// HTTP or the control socket cannot be served.
     Http(BindError),
     /// Local exceptions are not in order: nothing is served without them.
     Slurm(String),
+    /// Files were not read in time.
+    Late,
     /// A thread for reading files ended unexpectedly.
     Reader,
 }
@@ -59,8 +72,17 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, .. } => write!(f, "cannot listen on {address}"),
+            Self::Sign { address, .. } => {
+                write!(f, "cannot sign the segments of {address} with MD5")
+            }
+            Self::Files(faults) => f.write_str(faults),
             Self::Http(error) => error.fmt(f),
             Self::Slurm(faults) => write!(f, "local exceptions refused: {faults}"),
+            Self::Late => write!(
+                f,
+                "the configuration and its files were not read within {} s",
+                READ_TIME.as_secs()
+            ),
             Self::Reader => f.write_str("the reader ended unexpectedly"),
         }
     }
@@ -69,9 +91,9 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Listen { cause, .. } => Some(cause),
+            Self::Listen { cause, .. } | Self::Sign { cause, .. } => Some(cause),
             Self::Http(error) => error.source(),
-            Self::Slurm(_) | Self::Reader => None,
+            Self::Files(_) | Self::Slurm(_) | Self::Late | Self::Reader => None,
         }
     }
 }
@@ -95,10 +117,16 @@ pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), S
     for warning in &warnings {
         warn!("{warning}");
     }
+    let carriers = load_carriers(&config).await?;
+    for warning in carriers.warnings() {
+        warn!("{warning}");
+    }
     let exceptions = read_exceptions(&config).await?;
     let (stopping, stopped) = watch::channel(false);
     let (requests, mut inbox) = mpsc::channel(REQUESTS);
-    let mut server = Server::start(config, load, warnings, exceptions, requests, stopped)?;
+    let mut server = Server::start(
+        config, load, warnings, carriers, exceptions, requests, stopped,
+    )?;
     tokio::pin!(stop);
     loop {
         tokio::select! {
@@ -134,6 +162,25 @@ async fn read_exceptions(config: &Config) -> Result<Option<slurm::Loaded>, Serve
         true => load_exceptions(config).await.map(Some),
         false => Ok(None),
     }
+}
+
+/// How long a reload may read files: local ones, read in milliseconds, unless a file system hangs.
+pub(super) const READ_TIME: Duration = Duration::from_secs(30);
+
+/// Waits for something that files say, within [`READ_TIME`].
+pub(super) async fn in_time<T>(
+    reading: impl Future<Output = Result<T, ServeError>>,
+) -> Result<T, ServeError> {
+    let read = timeout(READ_TIME, reading).await;
+    read.unwrap_or(Err(ServeError::Late))
+}
+
+/// What the files of all listeners say.
+pub(super) async fn load_carriers(config: &Config) -> Result<Carriers, ServeError> {
+    let config = config.clone();
+    let loaded = spawn_blocking(move || Carriers::load(&config)).await;
+    let loaded = loaded.map_err(|_| ServeError::Reader)?;
+    loaded.map_err(ServeError::Files)
 }
 
 /// All exceptions of a configuration.

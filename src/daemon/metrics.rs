@@ -1,10 +1,15 @@
 //! The metrics of a server: their names and help, and where their values come from.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
 use crate::http::metrics::{Exposition, Metric};
+use crate::net::Transport;
 use crate::payload::{Kind, UnixTime};
 use crate::rtr::Version;
 use crate::rtr::server::Answered;
 
+use super::certificates::Certificate;
 use super::counters::Refusal;
 use super::session::Shared;
 use super::status::{Around, count};
@@ -115,9 +120,28 @@ const RELOAD_OK: Metric = Metric::gauge(
     "1 when the last reload was taken, 0 when refused",
 );
 
-const SESSIONS: Metric = Metric::gauge("rutter_rtr_sessions", "Connections of routers");
-const ACCEPTED: Metric = Metric::counter("rutter_rtr_accepted_total", "Connections accepted");
-const REFUSED: Metric = Metric::counter("rutter_rtr_refused_total", "Connections refused");
+const CERTIFICATES: Metric = Metric::gauge(
+    "rutter_certificate_expiry_timestamp_seconds",
+    "When a certificate is over, by the file it is from",
+);
+
+const CONNECTIONS: Metric = Metric::gauge(
+    "rutter_connections",
+    "Connections of routers, with those that are not logged in yet",
+);
+const SESSIONS: Metric = Metric::gauge("rutter_rtr_sessions", "Sessions of routers");
+const ACCEPTED: Metric = Metric::counter(
+    "rutter_rtr_accepted_total",
+    "Connections that became sessions",
+);
+const REFUSED: Metric = Metric::counter(
+    "rutter_connections_refused_total",
+    "Connections of routers that were refused, by reason",
+);
+const REVOKED: Metric = Metric::counter(
+    "rutter_rtr_revoked_total",
+    "Sessions ended because a reload no longer lets them in",
+);
 const EVICTED: Metric = Metric::counter(
     "rutter_rtr_evicted_total",
     "Sessions ended because the router was too slow",
@@ -151,6 +175,16 @@ pub(super) fn write(
     guard(out, view);
     slurm(out, view);
     reloads(out, around);
+    let mut family = out.family(&CERTIFICATES);
+    // A file may have several, and a series has one value: the first end is what to act on.
+    let mut ends: BTreeMap<&str, UnixTime> = BTreeMap::new();
+    for Certificate { file, until } in &around.certificates {
+        let end = ends.entry(file).or_insert(*until);
+        *end = (*end).min(*until);
+    }
+    for (file, end) in ends {
+        family.sample(&[("file", file)], end);
+    }
     sessions(out, shared);
 }
 
@@ -320,17 +354,30 @@ fn reloads(out: &mut Exposition, around: &Around) {
 
 fn sessions(out: &mut Exposition, shared: &Shared) {
     let counters = &shared.counters;
-    out.family(&SESSIONS)
-        .sample(&[("transport", "tcp")], count(shared.room.taken()));
-    out.family(&ACCEPTED).sample(&[], counters.accepted.value());
+    out.family(&CONNECTIONS)
+        .sample(&[], count(shared.connections()));
+    let mut family = out.family(&SESSIONS);
+    for transport in Transport::ALL {
+        let open = counters.of(transport).open.load(Ordering::Relaxed);
+        family.sample(&[("transport", transport.name())], count(open));
+    }
+    let mut family = out.family(&ACCEPTED);
+    for transport in Transport::ALL {
+        let accepted = counters.of(transport).accepted.value();
+        family.sample(&[("transport", transport.name())], accepted);
+    }
     let mut family = out.family(&REFUSED);
-    for reason in Refusal::ALL {
-        family.sample(
-            &[("reason", reason.word())],
-            counters.refused(reason).value(),
-        );
+    for transport in Transport::ALL {
+        let carried = counters.of(transport);
+        for refusal in Refusal::all() {
+            family.sample(
+                &[("transport", transport.name()), ("reason", refusal.word())],
+                carried.refused(refusal),
+            );
+        }
     }
     out.family(&EVICTED).sample(&[], counters.evicted.value());
+    out.family(&REVOKED).sample(&[], counters.revoked.value());
     let mut family = out.family(&QUERIES);
     for version in Version::ALL {
         let [reset, serial] = counters.queries(version);
@@ -362,7 +409,6 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Instant;
 
-    use super::super::counters::{Counters, Room};
     use super::super::pipeline::guard::{Digest, Held};
     use super::super::store::Store;
     use super::super::view::Hold;
@@ -395,18 +441,23 @@ mod tests {
         let around = Around {
             started: now,
             listeners: Vec::new(),
+            certificates: [9, 7, 8]
+                .map(|until| Certificate {
+                    file: "tls.crt".into(),
+                    until: UnixTime::new(until),
+                })
+                .into(),
             connections: 1,
             reload: None,
             reloads: [0, 0],
             warnings: Vec::new(),
         };
-        let shared = Shared {
-            store: Store::new(),
-            peers: Default::default(),
-            voice: Default::default(),
-            room: Room::new(1),
-            counters: Counters::default(),
+        let settings = crate::config::Settings {
+            demo: true,
+            ..Default::default()
         };
+        let limits = crate::config::Config::new(&settings).unwrap().0.limits;
+        let shared = Shared::new(Store::new(), &limits);
         let mut out = Exposition::new(Format::Text);
         write(&mut out, &view, &around, &shared, now);
         let text = out.finish();
@@ -416,5 +467,8 @@ mod tests {
             assert!(known.insert(sample), "twice: {line}");
         }
         assert!(known.iter().any(|sample| sample.contains("slurm")));
+        let expiry = r#"rutter_certificate_expiry_timestamp_seconds{file="tls.crt"}"#;
+        assert!(known.contains(expiry));
+        assert!(text.contains(&format!("{expiry} 7\n")), "{text}");
     }
 }

@@ -4,11 +4,14 @@
 //! Nobody ever waits for anybody: sources wait for the pipeline only, the pipeline for nobody,
 //! and a slow router for itself.
 
+pub mod clients;
 pub mod counters;
+pub mod handshakes;
 pub mod lifecycle;
 pub mod listener;
 pub mod peers;
 pub mod pipeline;
+pub mod profile;
 pub mod random;
 pub mod session;
 pub mod slurm;
@@ -19,8 +22,11 @@ pub mod view;
 pub mod voice;
 
 mod backend;
+mod carrier;
+mod certificates;
 mod metrics;
 mod server;
+mod sockets;
 mod status;
 mod tasks;
 

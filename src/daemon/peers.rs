@@ -1,7 +1,7 @@
 //! What is remembered of addresses beyond a connection.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ impl Peers {
     /// Whether what a router at this address has is in doubt. Says so once.
     pub fn take_distrust(&self, address: IpAddr, now: Instant) -> bool {
         let mut records = self.records();
-        let Some(record) = records.get_mut(&address) else {
+        let Some(record) = records.get_mut(&host(address)) else {
             return false;
         };
         let fresh = now.duration_since(record.last) < Self::MEMORY;
@@ -71,7 +71,16 @@ impl Peers {
     }
 }
 
+/// What is remembered together: a host of IPv6 has all the addresses of its 64 bits.
+fn host(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
+    }
+}
+
 fn entry(records: &mut HashMap<IpAddr, Record>, address: IpAddr, now: Instant) -> &mut Record {
+    let address = host(address);
     if records.len() >= Peers::CAPACITY && !records.contains_key(&address) {
         records.retain(|_, record| now.duration_since(record.last) < Peers::CALM);
         if records.len() >= Peers::CAPACITY
@@ -111,6 +120,15 @@ mod tests {
             peers.report_delay(address, start + Peers::CALM),
             Duration::ZERO
         );
+    }
+
+    #[test]
+    fn a_host_of_ipv6_has_one_record() {
+        let (peers, start) = (Peers::default(), Instant::now());
+        let delay = |address: &str| peers.report_delay(address.parse().unwrap(), start);
+        assert_eq!(delay("2001:db8::1"), Duration::ZERO);
+        assert_ne!(delay("2001:db8::ffff:0:0:2"), Duration::ZERO);
+        assert_eq!(delay("2001:db8:0:1::1"), Duration::ZERO);
     }
 
     #[test]

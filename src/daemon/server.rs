@@ -4,8 +4,6 @@
 //! anything; sessions stay up whatever it changes.
 
 use std::collections::HashMap;
-use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,25 +12,22 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{error, info, warn};
 
 use super::backend::{self, Changes};
-use super::counters::{Counters, Room};
-use super::lifecycle::{Load, ServeError, load_exceptions};
-use super::listener::{self, Terms};
-use super::peers::Peers;
+use super::carrier::Carriers;
+use super::certificates::{self, Certificate};
+use super::lifecycle::{Load, ServeError, in_time, load_carriers, load_exceptions};
 use super::pipeline::feed::Feed;
 use super::pipeline::guard::Digest;
 use super::pipeline::order::{Approval, Configure, Order, Rules, Wait};
 use super::pipeline::{Pipeline, unix_now};
 use super::session::Shared;
 use super::slurm;
+use super::sockets::{Crew, Opened, Sockets};
 use super::source::{self, Update};
 use super::status::Around;
 use super::store::Store;
-use super::tasks::{Answer, Stop, pass_on, report};
-use super::voice::Voice;
-use crate::config::{self, Config, Need, Source};
-use crate::http::shape::ListenerStatus;
-use crate::http::{self, Access, Backend, Command, Refusal, RefusalKind, Request};
-use crate::net::{self, TcpOptions};
+use super::tasks::{Answer, Stop, pass_on, report, stopper};
+use crate::config::{self, Config, Source};
+use crate::http::{Backend, Command, Refusal, RefusalKind, Request};
 
 /// Updates that may wait for the pipeline. Each can be a whole list, so there are few; a source
 /// that meets a full channel waits.
@@ -54,11 +49,7 @@ pub(super) struct Server {
     slurm: Option<SlurmTask>,
     /// The task that reads exceptions, or the last one that did.
     reader: usize,
-    listeners: HashMap<Spot, ListenerTask>,
-    http: HashMap<backend::Place, Stop>,
-    /// Places that a reload has closed: they end when it is answered, perhaps over one of them.
-    leaving: Vec<Stop>,
-    access: watch::Sender<Access>,
+    sockets: Sockets,
     updates: mpsc::Sender<Update>,
     orders: mpsc::Sender<Order>,
     backend: Arc<Backend>,
@@ -68,10 +59,6 @@ pub(super) struct Server {
     sessions: JoinSet<()>,
     works: JoinSet<()>,
 }
-
-/// The address of a listener, and how many before it have the same: port 0 is another port each
-/// time.
-type Spot = (SocketAddr, usize);
 
 struct SourceTask {
     source: Source,
@@ -93,36 +80,19 @@ struct SlurmTask {
     _stop: Stop,
 }
 
-struct ListenerTask {
-    terms: watch::Sender<Arc<Terms>>,
-    bound: SocketAddr,
-    _stop: Stop,
-}
-
-/// Sockets that were opened and are not used yet.
-struct Opened {
-    listeners: Vec<(net::Listener, Spot, config::Listener)>,
-    http: Vec<(backend::Place, http::Server)>,
-}
-
 impl Server {
     /// Opens every socket before anything is accepted, so that a start succeeds or fails whole.
     pub(super) fn start(
         config: Config,
         load: Load,
         warnings: Vec<String>,
+        carriers: Carriers,
         exceptions: Option<slurm::Loaded>,
         requests: mpsc::Sender<Request>,
         stopped: watch::Receiver<bool>,
     ) -> Result<Self, ServeError> {
         let store = Store::new();
-        let shared = Arc::new(Shared {
-            store: Arc::clone(&store),
-            peers: Peers::default(),
-            voice: Voice::default(),
-            room: Room::new(config.limits.connections),
-            counters: Counters::default(),
-        });
+        let shared = Arc::new(Shared::new(Arc::clone(&store), &config.limits));
         let (updates, update_inbox) = mpsc::channel(UPDATES);
         let (orders, order_inbox) = mpsc::channel(ORDERS);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
@@ -130,7 +100,7 @@ impl Server {
         let feeds = feeds.map(|(id, source)| Feed::new(id, source)).collect();
         let pipeline = Pipeline::new(Arc::clone(&store), rules(&config), feeds, exceptions);
         let view = pipeline.subscribe();
-        let around = backend::around(&config, Vec::new(), warnings);
+        let around = backend::around(&config, warnings);
         let around = watch::Sender::new(around);
         let backend = backend::new(&view, &around.subscribe(), &shared, requests);
         let mut server = Self {
@@ -142,10 +112,7 @@ impl Server {
             asked: 0,
             slurm: None,
             reader: Pipeline::FIRST_READER,
-            listeners: HashMap::new(),
-            http: HashMap::new(),
-            leaving: Vec::new(),
-            access: watch::Sender::new(backend::access(&config)),
+            sockets: Sockets::new(&config),
             updates,
             orders,
             backend: Arc::new(backend),
@@ -156,14 +123,18 @@ impl Server {
             config,
         };
         let config = server.config.clone();
-        let opened = server.open(&config)?;
+        let mut warnings = server.around.borrow().warnings.clone();
+        warnings.extend(carriers.warnings());
+        let certificates = carriers.certificates();
+        let opened = server.sockets.open(&config, carriers)?;
         server.listen(opened, &config);
         server.start_sources(&config);
         server.start_slurm(&config.slurm, known);
         let pipeline = pipeline.run(update_inbox, order_inbox, stopped);
         server.works.spawn(pipeline);
-        let warnings = server.around.borrow().warnings.clone();
-        server.show(&config, warnings);
+        server.show(&config, warnings, certificates);
+        let (around, stopped) = (server.around.subscribe(), server.stopped.clone());
+        server.works.spawn(certificates::run(around, stopped));
         Ok(server)
     }
 
@@ -207,7 +178,7 @@ impl Server {
         if self.reload().await.is_ok() {
             self.ask(None);
         }
-        self.leaving.clear();
+        self.sockets.part();
     }
 
     /// Does what an operator asks for. What takes long is waited for elsewhere.
@@ -226,7 +197,7 @@ impl Server {
                 };
                 // Whoever asked has gone; what was done stays done.
                 let _ = answer.send(outcome);
-                self.leaving.clear();
+                self.sockets.part();
             }
             Command::Refresh { source } => self.refresh(source.as_deref(), answer).await,
             Command::Approve { digest } => self.approve(digest, answer).await,
@@ -314,25 +285,35 @@ impl Server {
 
     async fn try_reload(&mut self) -> Result<Changes, Vec<String>> {
         let load = Arc::clone(&self.load);
-        let Ok(result) = spawn_blocking(move || load()).await else {
-            return Err(vec![ServeError::Reader.to_string()]);
-        };
         let lines = |faults: &str| faults.lines().map(str::to_owned).collect::<Vec<_>>();
-        let (config, warnings) = result.map_err(|faults| lines(&faults))?;
         let wrong = |error: ServeError| lines(&super::with_causes(&error));
+        // No command is heard meanwhile, so no read may take for ever.
+        let read = in_time(async {
+            let read = spawn_blocking(move || load()).await;
+            read.map_err(|_| ServeError::Reader)
+        });
+        let read = read.await.map_err(wrong)?;
+        let (config, mut warnings) = read.map_err(|faults| lines(&faults))?;
+        let carriers = in_time(load_carriers(&config)).await.map_err(wrong)?;
         // Where some are fetched and nothing else is wanted, the last good ones are good enough.
-        let anew = slurm::is_local(&config.slurm) || config.slurm != self.config.slurm;
-        let exceptions = match anew {
-            true => Some(load_exceptions(&config).await.map_err(wrong)?),
+        let local = slurm::is_local(&config.slurm);
+        let exceptions = match local {
+            true => Some(in_time(load_exceptions(&config)).await.map_err(wrong)?),
+            // What is fetched has deadlines of its own.
+            false if config.slurm != self.config.slurm => {
+                Some(load_exceptions(&config).await.map_err(wrong)?)
+            }
             false => None,
         };
-        let opened = self.open(&config).map_err(wrong)?;
+        warnings.extend(carriers.warnings());
+        let certificates = carriers.certificates();
+        let opened = self.sockets.open(&config, carriers).map_err(wrong)?;
         // From here on nothing can fail.
         for warning in &warnings {
             warn!("{warning}");
         }
         let parts = backend::changes(&self.config, &config);
-        self.shared.room.resize(config.limits.connections);
+        self.shared.resize(&config.limits);
         self.listen(opened, &config);
         self.start_sources(&config);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
@@ -341,7 +322,7 @@ impl Server {
         if anew {
             self.start_slurm(&config.slurm, known);
         }
-        self.show(&config, warnings.clone());
+        self.show(&config, warnings.clone(), certificates);
         self.config = config;
         Ok(Changes { parts, warnings })
     }
@@ -370,96 +351,25 @@ impl Server {
         }
     }
 
-    /// Opens what this configuration has and the one before had not.
-    fn open(&self, config: &Config) -> Result<Opened, ServeError> {
-        let mut listeners = Vec::new();
-        for (spot, listener) in spots(config) {
-            if !self.listeners.contains_key(&spot) {
-                let address = listener.address;
-                let socket = net::Listener::bind(address, &options(config))
-                    .map_err(|cause| ServeError::Listen { address, cause })?;
-                listeners.push((socket, spot, listener.clone()));
-            }
-        }
-        let mut http = Vec::new();
-        for (place, need) in backend::places(config) {
-            if self.http.contains_key(&place) {
-                continue;
-            }
-            match (place.bind(self.access.subscribe()), need) {
-                (Ok(server), _) => http.push((place, server)),
-                (Err(error), Need::Optional) => {
-                    let error: &(dyn Error + 'static) = &error;
-                    warn!(error, "going on without it");
-                }
-                (Err(error), Need::Required) => return Err(ServeError::Http(error)),
-            }
-        }
-        Ok(Opened { listeners, http })
-    }
-
-    /// Uses what was opened, tells the listeners that stay of their terms, and closes the others.
+    /// Uses what was opened.
     fn listen(&mut self, opened: Opened, config: &Config) {
-        let wanted: HashMap<Spot, &config::Listener> = spots(config).collect();
-        self.listeners.retain(|spot, task| {
-            let listener = wanted.get(spot);
-            if let Some(listener) = listener {
-                task.terms
-                    .send_replace(Arc::new(Terms::new(config, listener)));
-            }
-            listener.is_some()
-        });
-        for (socket, spot, listener) in opened.listeners {
-            let bound = socket.address();
-            info!(address = %bound, transport = "tcp", "listening");
-            let (terms, agreed) = watch::channel(Arc::new(Terms::new(config, &listener)));
-            let (stop, stopped) = self.stopper();
-            let shared = Arc::clone(&self.shared);
-            self.sessions
-                .spawn(listener::run(socket, agreed, shared, stopped));
-            let task = ListenerTask {
-                terms,
-                bound,
-                _stop: stop,
-            };
-            self.listeners.insert(spot, task);
-        }
-        self.access.send_replace(backend::access(config));
-        let places: Vec<backend::Place> = backend::places(config).map(|(place, _)| place).collect();
-        let (stay, gone) = std::mem::take(&mut self.http)
-            .into_iter()
-            .partition(|(place, _)| places.contains(place));
-        let gone: HashMap<backend::Place, Stop> = gone;
-        self.http = stay;
-        self.leaving.extend(gone.into_values());
-        for (place, server) in opened.http {
-            let (stop, stopped) = self.stopper();
-            self.works
-                .spawn(server.run(Arc::clone(&self.backend), stopped));
-            self.http.insert(place, stop);
-        }
+        let crew = Crew {
+            shared: &self.shared,
+            backend: &self.backend,
+            stopped: &self.stopped,
+            sessions: &mut self.sessions,
+            works: &mut self.works,
+        };
+        self.sockets.apply(opened, config, crew);
     }
 
     /// Lets others see what the configuration is.
-    fn show(&self, config: &Config, warnings: Vec<String>) {
-        let listeners = spots(config).map(|(spot, listener)| ListenerStatus {
-            transport: "tcp".to_owned(),
-            address: self
-                .listeners
-                .get(&spot)
-                .map_or(listener.address, |task| task.bound)
-                .to_string(),
-            allow: listener
-                .access
-                .allow
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-        });
-        let listeners: Vec<ListenerStatus> = listeners.collect();
+    fn show(&self, config: &Config, warnings: Vec<String>, certificates: Vec<Certificate>) {
+        let listeners = self.sockets.status(config);
         self.around.send_modify(|around| {
             around.listeners = listeners;
             around.connections = config.limits.connections;
+            around.certificates = certificates;
             around.warnings = warnings;
         });
     }
@@ -479,7 +389,7 @@ impl Server {
     fn start_source(&mut self, source: &Source) -> SourceTask {
         let id = self.next_id;
         self.next_id += 1;
-        let (stop, stopped) = self.stopper();
+        let (stop, stopped) = stopper(&self.stopped, &mut self.works);
         let (requests, requested) = watch::channel(0);
         self.works.spawn(source::run(
             source.clone(),
@@ -513,7 +423,7 @@ impl Server {
         if config.files.is_empty() {
             return;
         }
-        let (stop, stopped) = self.stopper();
+        let (stop, stopped) = stopper(&self.stopped, &mut self.works);
         let refresh = Arc::new(Notify::new());
         self.works.spawn(slurm::run(
             config.clone(),
@@ -531,32 +441,6 @@ impl Server {
             _stop: stop,
         });
     }
-
-    /// A stop of its own for a task, which the stop of the server is, too.
-    fn stopper(&mut self) -> (Stop, watch::Receiver<bool>) {
-        let (stop, stopped) = watch::channel(false);
-        let (own, mut all) = (stop.clone(), self.stopped.clone());
-        self.works.spawn(async move {
-            tokio::select! {
-                () = super::told(&mut all) => {
-                    own.send_replace(true);
-                }
-                () = own.closed() => {}
-            }
-        });
-        (Stop::new(stop), stopped)
-    }
-}
-
-/// The listeners of a configuration. Several may leave their port to the system, so the address
-/// alone does not tell them apart.
-fn spots(config: &Config) -> impl Iterator<Item = (Spot, &config::Listener)> {
-    let all = &config.listeners;
-    all.iter().enumerate().map(|(place, listener)| {
-        let before = all.iter().take(place);
-        let same = before.filter(|before| before.address == listener.address);
-        ((listener.address, same.count()), listener)
-    })
 }
 
 fn rules(config: &Config) -> Rules {
@@ -565,15 +449,5 @@ fn rules(config: &Config) -> Rules {
         guard: config.guard,
         history: config.rtr.history,
         slurm_configured: !config.slurm.files.is_empty(),
-    }
-}
-
-fn options(config: &Config) -> TcpOptions {
-    TcpOptions {
-        // The session's own deadline decides; the kernel's must not come before it.
-        user_timeout: TcpOptions::default()
-            .user_timeout
-            .max(config.limits.stall * 2),
-        ..TcpOptions::default()
     }
 }

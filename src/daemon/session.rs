@@ -10,12 +10,17 @@ use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
-use super::counters::{Counters, Room};
+use super::clients::{Client, Clients, Who};
+use super::counters::Counters;
+use super::handshakes::Handshakes;
 use super::listener::Terms;
 use super::peers::Peers;
+use super::profile::Offer;
 use super::store::{Moment, Store};
 use super::voice::Voice;
-use crate::net::{Peer, Stream};
+use crate::config::Limits;
+use crate::net::Stream;
+use crate::net::gate::{Bounds, Gate};
 use crate::rtr::error::ErrorCode;
 use crate::rtr::server::{Close, Event, Output, ServerSession};
 
@@ -26,12 +31,75 @@ pub struct Shared {
     pub store: Arc<Store>,
     /// What is remembered of addresses.
     pub peers: Peers,
-    /// What peers may make us say.
+    /// What routers may make us say.
     pub voice: Voice,
+    /// What those may make us say who are refused: they shall not silence the routers.
+    pub refusals: Voice,
     /// Room for connections.
-    pub room: Room,
+    pub gate: Arc<Gate>,
+    /// Room for connections that are not logged in, so that they take no place of a router.
+    pub unproven: Arc<Gate>,
+    /// Turns of handshakes.
+    pub handshakes: Handshakes,
+    /// Who is there.
+    pub clients: Arc<Clients>,
     /// What is counted.
     pub counters: Counters,
+}
+
+impl Shared {
+    /// At the start of a server with these limits.
+    pub fn new(store: Arc<Store>, limits: &Limits) -> Self {
+        Self {
+            store,
+            peers: Peers::default(),
+            voice: Voice::default(),
+            refusals: Voice::default(),
+            gate: Gate::new(bounds(limits)),
+            unproven: Gate::new(unproven_bounds(limits)),
+            handshakes: Handshakes::new(limits.handshakes),
+            clients: Arc::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Connections of routers, with those that are not logged in yet.
+    pub fn connections(&self) -> usize {
+        self.gate.taken().saturating_add(self.unproven.taken())
+    }
+
+    /// Takes other limits. Who is there stays.
+    pub fn resize(&self, limits: &Limits) {
+        self.gate.resize(bounds(limits));
+        self.unproven.resize(unproven_bounds(limits));
+        self.handshakes.resize(limits.handshakes);
+    }
+}
+
+const fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        total: limits.connections,
+        per_address: limits.connections_per_address,
+        per_network: limits.connections_per_network,
+    }
+}
+
+/// Connections that may be without a login at once. A handshake takes milliseconds where both sides
+/// work at it, so a thousand places are enough for ten thousand routers that come back together.
+const UNPROVEN: usize = 1_024;
+
+/// The same of one network: a sixteenth of all.
+const UNPROVEN_PER_NETWORK: usize = 64;
+
+/// And of one address, which shall not keep its neighbours out.
+const UNPROVEN_PER_ADDRESS: usize = 16;
+
+fn unproven_bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        total: UNPROVEN,
+        per_address: limits.connections_per_address.min(UNPROVEN_PER_ADDRESS),
+        per_network: limits.connections_per_network.min(UNPROVEN_PER_NETWORK),
+    }
 }
 
 /// How a session ended.
@@ -45,8 +113,12 @@ pub enum End {
     Failed(io::Error),
     /// The router took no octet for too long.
     Stalled,
+    /// The router sent no query for too long.
+    Idle,
     /// The router was the slowest, and what it was being sent had to go.
     TooSlow,
+    /// A reload took away what it was let in by: its listener, its address or its proof.
+    Revoked,
     /// The server stops.
     Stopped,
 }
@@ -69,7 +141,9 @@ impl fmt::Display for End {
             Self::Gone => f.write_str("the router closed"),
             Self::Failed(error) => write!(f, "transport: {error}"),
             Self::Stalled => f.write_str("the router takes nothing"),
+            Self::Idle => f.write_str("the router asks for nothing"),
             Self::TooSlow => f.write_str("the router is several publications behind"),
+            Self::Revoked => f.write_str("no longer allowed"),
             Self::Stopped => f.write_str("the server stops"),
         }
     }
@@ -78,19 +152,20 @@ impl fmt::Display for End {
 /// The most octets handed to the transport before other sessions have their turn.
 const TURN: usize = 256 * 1024;
 
-/// Serves one router until the end.
+/// Serves one router until the end: of the connection, or of the terms that it was let in under.
 pub async fn serve(
     stream: Stream,
-    peer: Peer,
+    who: Arc<Who>,
     shared: Arc<Shared>,
-    mut terms: watch::Receiver<Arc<Terms>>,
+    agreed: Arc<Terms>,
+    terms: watch::Receiver<Arc<Terms>>,
 ) -> End {
     let mut moments = shared.store.subscribe();
     moments.mark_changed();
-    let mut machine = ServerSession::new(
-        Arc::clone(&terms.borrow_and_update().server),
-        Instant::now(),
-    );
+    let peer = who.peer;
+    let offer = agreed.offer(&who);
+    let client = shared.clients.list(Arc::clone(&who), Arc::clone(&offer));
+    let mut machine = ServerSession::new(Arc::clone(&offer.server), Instant::now());
     if shared
         .peers
         .take_distrust(peer.address().ip(), Instant::now())
@@ -99,32 +174,54 @@ pub async fn serve(
     }
     let mut session = Session {
         stream,
-        peer,
+        who,
+        client,
         moments,
         machine,
         shared,
+        agreed,
         terms,
+        offer,
+        heard: None,
     };
     let end = session.run().await;
-    // An error report must be readable after the close, so what is unread is drained first.
-    if matches!(end, End::Closed(_) | End::Stopped) {
+    // An error report must be readable after the close, so what is unread is drained first. And a
+    // router that sends no more has not always closed: TLS and SSH have an end of their own to
+    // tell. It is bounded in time.
+    if matches!(end, End::Closed(_) | End::Stopped | End::Gone | End::Idle) {
         Box::pin(session.stream.finish()).await;
     }
     end
 }
 
+/// Waits for other terms. Where none can come any more the server stops, and says so elsewhere.
+async fn told(terms: &mut watch::Receiver<Arc<Terms>>) {
+    if terms.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
 struct Session {
     stream: Stream,
-    peer: Peer,
+    who: Arc<Who>,
+    client: Client,
     moments: watch::Receiver<Moment>,
     machine: ServerSession,
     shared: Arc<Shared>,
+    /// What holds for it, and where other terms come from.
+    agreed: Arc<Terms>,
     terms: watch::Receiver<Arc<Terms>>,
+    offer: Arc<Offer>,
+    /// The last query, or the end of its answer.
+    heard: Option<Instant>,
 }
 
 impl Session {
     async fn run(&mut self) -> End {
         loop {
+            if let Err(end) = self.heed() {
+                return end;
+            }
             let result = match self.next() {
                 Output::Send(octets) => {
                     let sent = self.send(octets).await;
@@ -143,6 +240,7 @@ impl Session {
                     Ok(())
                 }
                 Output::Event(event) => {
+                    self.remember(&event);
                     self.note(&event);
                     Ok(())
                 }
@@ -156,11 +254,22 @@ impl Session {
         }
     }
 
-    fn next(&mut self) -> Output {
-        if self.terms.has_changed().unwrap_or(false) {
-            let terms = self.terms.borrow_and_update();
-            self.machine.configure(Arc::clone(&terms.server));
+    /// Goes by the terms of now. Ends when under them the router would not be let in.
+    fn heed(&mut self) -> Result<(), End> {
+        if Arc::ptr_eq(&self.agreed, &self.terms.borrow_and_update()) {
+            return Ok(());
         }
+        self.agreed = Arc::clone(&self.terms.borrow());
+        if !self.agreed.still_admit(&self.who, &self.stream) {
+            return Err(End::Revoked);
+        }
+        self.offer = self.agreed.offer(&self.who);
+        self.client.gets(&self.offer);
+        self.machine.configure(Arc::clone(&self.offer.server));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Output {
         let moment = self.moments.borrow_and_update();
         self.machine.expect_data(!moment.withheld);
         self.machine
@@ -174,12 +283,32 @@ impl Session {
             .map(Into::into)
     }
 
+    /// When the router has asked for nothing for too long.
+    fn overdue(&self) -> Option<tokio::time::Instant> {
+        let overdue = self.heard?.checked_add(self.offer.idle?)?;
+        Some(overdue.into())
+    }
+
+    /// Tells the router of a restart where that is wanted (8210bis §8.5).
+    async fn part(&mut self) -> End {
+        if let Some(octets) = self.machine.farewell() {
+            self.shared.counters.reports_sent.count();
+            // One that takes nothing hears nothing: the connection ends all the same.
+            let _ = timeout(self.offer.stall, self.send(octets)).await;
+        }
+        End::Stopped
+    }
+
     /// Waits for input, a publication or the deadline. No buffer is held meanwhile.
     async fn wait(&mut self) -> Result<(), End> {
         if self.moments.borrow().stopping {
-            return Err(End::Stopped);
+            return Err(Box::pin(self.part()).await);
         }
-        let deadline = self.deadline();
+        let overdue = self.overdue();
+        if overdue.is_some_and(|overdue| overdue <= tokio::time::Instant::now()) {
+            return Err(End::Idle);
+        }
+        let deadline = [self.deadline(), overdue].into_iter().flatten().min();
         let until = deadline.unwrap_or_else(tokio::time::Instant::now);
         tokio::select! {
             readable = self.stream.readable() => {
@@ -187,17 +316,19 @@ impl Session {
                 self.receive()
             }
             changed = self.moments.changed() => changed.map_err(|_| End::Stopped),
+            () = told(&mut self.terms) => Ok(()),
             () = sleep_until(until), if deadline.is_some() => Ok(()),
         }
     }
 
     async fn wait_for_data(&mut self) -> Result<(), End> {
         if self.moments.borrow().stopping {
-            return Err(End::Stopped);
+            return Err(Box::pin(self.part()).await);
         }
         let until = self.deadline().unwrap_or_else(tokio::time::Instant::now);
         tokio::select! {
             changed = self.moments.changed() => changed.map_err(|_| End::Stopped),
+            () = told(&mut self.terms) => Ok(()),
             () = sleep_until(until) => Ok(()),
         }
     }
@@ -248,6 +379,7 @@ impl Session {
                 biased;
                 sent = self.stream.send(turn) => return sent.map(drop).map_err(End::Failed),
                 changed = self.moments.changed() => changed.map_err(|_| End::Stopped)?,
+                () = told(&mut self.terms) => self.heed()?,
                 () = sleep_until(deadline) => return Err(End::Stalled),
             }
         }
@@ -257,7 +389,7 @@ impl Session {
         let delay = self
             .shared
             .peers
-            .report_delay(self.peer.address().ip(), Instant::now());
+            .report_delay(self.who.peer.address().ip(), Instant::now());
         self.shared.counters.reports_sent.count();
         // Held back, it would hold up a stop; and a plain close is what calms a router most.
         tokio::select! {
@@ -270,12 +402,24 @@ impl Session {
         }
     }
 
+    /// Keeps what others ask about this router, and when it was last heard of.
+    fn remember(&mut self, event: &Event) {
+        if matches!(event, Event::Query { .. } | Event::Answered { .. }) {
+            self.heard = Some(Instant::now());
+        }
+        if let (Event::Answered { .. }, Some(version), Some(serial)) =
+            (event, self.machine.version(), self.machine.serial())
+        {
+            self.client.has(version, serial);
+        }
+    }
+
     fn stall(&self) -> Duration {
-        self.terms.borrow().stall
+        self.offer.stall
     }
 
     fn note(&self, event: &Event) {
-        let peer = self.peer;
+        let peer = self.who.peer;
         self.shared.counters.note(event);
         match event {
             Event::Query {

@@ -2,13 +2,14 @@
 
 use crate::config::{Guard, Merge, MergeMode, OnTimeout, Stale};
 use crate::http::shape::{
-    Agreement, Change, Check, GuardStatus, Held, HeldKind, ListenerStatus, MergeStatus, Moment,
-    Ready, Refused, ReloadStatus, Serving, SessionStatus, SlurmFile, SlurmState, SlurmStatus,
-    SourceState, SourceStatus, Status, millis,
+    Agreement, CertificateStatus, Change, Check, GuardStatus, Held, HeldKind, ListenerStatus,
+    MergeStatus, Moment, Ready, Refused, ReloadStatus, Serving, SessionStatus, SlurmFile,
+    SlurmState, SlurmStatus, SourceState, SourceStatus, Status, millis,
 };
 use crate::payload::census;
 use crate::payload::{Kind, UnixTime};
 
+use super::certificates::Certificate;
 use super::counters::Refusal;
 use super::pipeline::feed::Feed;
 use super::session::Shared;
@@ -21,6 +22,8 @@ pub(super) struct Around {
     pub(super) started: UnixTime,
     /// The listeners.
     pub(super) listeners: Vec<ListenerStatus>,
+    /// The certificates that they show or trust.
+    pub(super) certificates: Vec<Certificate>,
     /// The most connections at once.
     pub(super) connections: usize,
     /// The last reload.
@@ -44,6 +47,7 @@ pub(super) fn status(view: &View, around: &Around, shared: &Shared, now: UnixTim
         guard: guard(view),
         slurm: slurm(view),
         listeners: around.listeners.clone(),
+        certificates: around.certificates.iter().map(certificate).collect(),
         sessions: sessions(shared, around.connections),
         reload: around.reload.clone(),
         warnings: around.warnings.clone(),
@@ -334,14 +338,27 @@ fn slurm(view: &View) -> SlurmStatus {
     }
 }
 
+fn certificate(certificate: &Certificate) -> CertificateStatus {
+    CertificateStatus {
+        file: certificate.file.to_string(),
+        until: certificate.until.into(),
+    }
+}
+
 fn sessions(shared: &Shared, limit: usize) -> SessionStatus {
-    let counters = &shared.counters;
+    let carried = shared.counters.carried();
+    let refused = |wanted: fn(Refusal) -> bool| {
+        let refusals = Refusal::all().filter(|refusal| wanted(*refusal));
+        let each = refusals.map(|refusal| carried.iter().map(|one| one.refused(refusal)).sum());
+        each.fold(0, u64::saturating_add)
+    };
     SessionStatus {
-        open: count(shared.room.taken()),
+        open: count(shared.connections()),
         limit: count(limit),
-        accepted: counters.accepted.value(),
-        refused_access: counters.refused(Refusal::AccessList).value(),
-        refused_limit: counters.refused(Refusal::Connections).value(),
+        accepted: carried.iter().map(|one| one.accepted.value()).sum(),
+        refused_access: refused(|refusal| refusal == Refusal::AccessList),
+        refused_limit: refused(|refusal| matches!(refusal, Refusal::Full(_) | Refusal::Handshakes)),
+        refused_peer: refused(|refusal| matches!(refusal, Refusal::Peer(_))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tasks of a running server: how they end, and how an operator who waits for one is answered.
 
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 use tracing::error;
 
 use crate::http::Refusal;
@@ -14,7 +14,7 @@ pub(super) struct Stop(watch::Sender<bool>);
 
 impl Stop {
     /// What ends the tasks that hear of this channel.
-    pub(super) const fn new(sender: watch::Sender<bool>) -> Self {
+    const fn new(sender: watch::Sender<bool>) -> Self {
         Self(sender)
     }
 }
@@ -23,6 +23,24 @@ impl Drop for Stop {
     fn drop(&mut self) {
         self.0.send_replace(true);
     }
+}
+
+/// A stop of its own for a task, which the stop of the server is, too.
+pub(super) fn stopper(
+    stopped: &watch::Receiver<bool>,
+    works: &mut JoinSet<()>,
+) -> (Stop, watch::Receiver<bool>) {
+    let (stop, told) = watch::channel(false);
+    let (own, mut all) = (stop.clone(), stopped.clone());
+    works.spawn(async move {
+        tokio::select! {
+            () = super::told(&mut all) => {
+                own.send_replace(true);
+            }
+            () = own.closed() => {}
+        }
+    });
+    (Stop::new(stop), told)
 }
 
 /// A task that broke is a fault of ours; the others go on.

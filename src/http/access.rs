@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use ring::hmac;
 
 use crate::net::AccessList;
+use crate::net::tls::TlsAcceptor;
 
-/// Who may connect over TCP, and what lets them change something.
+/// Who may connect over TCP and how, and what lets them change something.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Access {
     /// Who may connect.
@@ -18,6 +19,8 @@ pub struct Access {
     /// The file with the bearer token, read at each use. Without one, only the control socket
     /// changes something.
     pub token: Option<PathBuf>,
+    /// The handshake of TLS; without one HTTP is spoken in the clear. The control socket has none.
+    pub tls: Option<TlsAcceptor>,
 }
 
 impl Access {

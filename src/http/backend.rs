@@ -25,6 +25,8 @@ pub struct Backend {
     /// Lists what the sources disagree on, at most so many entries. Called on a thread that may
     /// block.
     pub disagreement: Box<dyn Fn(usize) -> Result<Value, Refusal> + Send + Sync>,
+    /// Lists routers, at most so many. Called on a thread that may block.
+    pub clients: Box<dyn Fn(usize) -> Result<Value, Refusal> + Send + Sync>,
     /// Where commands go. When it is full, a command is refused: somebody is at it already.
     pub commands: mpsc::Sender<Request>,
 }

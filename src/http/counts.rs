@@ -26,7 +26,9 @@ const REQUESTS: Metric = Metric::counter(
 pub(super) struct Counts {
     pub(super) accepted: AtomicU64,
     pub(super) refused_access: AtomicU64,
+    pub(super) refused_address: AtomicU64,
     pub(super) refused_limit: AtomicU64,
+    pub(super) refused_tls: AtomicU64,
     open: AtomicU64,
     succeeded: AtomicU64,
     mistaken: AtomicU64,
@@ -60,7 +62,9 @@ impl Counts {
         out.family(&ACCEPTED).sample(&[], read(&self.accepted));
         out.family(&REFUSED)
             .sample(&[("reason", "access")], read(&self.refused_access))
-            .sample(&[("reason", "limit")], read(&self.refused_limit));
+            .sample(&[("reason", "address")], read(&self.refused_address))
+            .sample(&[("reason", "limit")], read(&self.refused_limit))
+            .sample(&[("reason", "tls")], read(&self.refused_tls));
         out.family(&REQUESTS)
             .sample(&[("status", "2xx")], read(&self.succeeded))
             .sample(&[("status", "4xx")], read(&self.mistaken))

@@ -80,6 +80,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         // The slash of a prefix stands in the path as it is.
         .route("/api/v1/explain/{*prefix}", get(explained))
         .route("/api/v1/disagreement", get(disagreement))
+        .route("/api/v1/clients", get(clients))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/refresh", post(refresh))
         .route("/api/v1/approve", post(approve))
@@ -136,6 +137,7 @@ GET  /readyz                           200 when routers can rely on it, else 503
 GET  /api/v1/status                    how it is
 GET  /api/v1/explain/192.0.2.0/24      what becomes of a prefix, with ?asn=64496 for one origin
 GET  /api/v1/disagreement              what the sources disagree on, ?limit=100 of it
+GET  /api/v1/clients                   the routers that are connected, ?limit=100 of them
 POST /api/v1/reload                    read the configuration again
 POST /api/v1/refresh                   ask the sources now, with ?source=NAME one of them
 POST /api/v1/approve?digest=DIGEST     let the held update through
@@ -208,13 +210,27 @@ async fn disagreement(
     State(shared): State<Arc<Shared>>,
     query: Result<Query<LimitQuery>, QueryRejection>,
 ) -> Result<Json<Value>, Fault> {
+    let limit = entries(query)?;
+    on_thread(&shared, move |backend| (backend.disagreement)(limit)).await
+}
+
+async fn clients(
+    State(shared): State<Arc<Shared>>,
+    query: Result<Query<LimitQuery>, QueryRejection>,
+) -> Result<Json<Value>, Fault> {
+    let limit = entries(query)?;
+    on_thread(&shared, move |backend| (backend.clients)(limit)).await
+}
+
+/// How many entries are asked for.
+fn entries(query: Result<Query<LimitQuery>, QueryRejection>) -> Result<usize, Fault> {
     let Query(query) = query.map_err(|error| Fault::bad(error.body_text()))?;
     let limit = query.limit.unwrap_or(DEFAULT_ENTRIES);
     if limit > MAX_ENTRIES {
         let reason = format!("limit {limit}: at most {MAX_ENTRIES} entries at once");
         return Err(Fault::bad(reason));
     }
-    on_thread(&shared, move |backend| (backend.disagreement)(limit)).await
+    Ok(limit)
 }
 
 /// Works an answer out on a thread that may block.

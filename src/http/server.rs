@@ -16,6 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
@@ -27,15 +28,15 @@ use super::counts::Counts;
 use super::routes::{self, Shared};
 use super::socket::ControlSocket;
 use super::stall::Stalling;
-use crate::net::{self, Stream, TcpOptions};
+use crate::net::gate::{Full, Gate};
+use crate::net::tls::{TlsAcceptor, TlsStream};
+use crate::net::{self, Peer, Reason, Refused, Stream, TcpOptions, Transport};
 
 /// What peers may cost.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Connections over TCP at once; beyond it a connection is answered 503 and closed.
-    pub connections: usize,
     /// How long the header of a request may take, from the end of the last answer on: it limits
-    /// idle connections, too.
+    /// idle connections, too. A handshake of TLS before the first one has as long.
     pub header: Duration,
     /// The most octets of such a header; beyond it, 431.
     pub header_octets: usize,
@@ -54,7 +55,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 128,
             // Longer than the minute between two scrapes serves nobody but slow attackers.
             header: Duration::from_secs(30),
             header_octets: 16 * 1024,
@@ -84,16 +84,21 @@ pub struct Server {
     listeners: Vec<net::Listener>,
     control: Option<ControlSocket>,
     access: watch::Receiver<Access>,
+    gate: Arc<Gate>,
     limits: Limits,
 }
 
 impl Server {
-    /// A server that listens nowhere yet. A changed access counts from the next request on.
-    pub const fn new(access: watch::Receiver<Access>, limits: Limits) -> Self {
+    /// A server that listens nowhere yet. A changed access counts from the next request on, what it
+    /// says of TLS from the next connection on.
+    /// Connections over TCP come through the gate: one that finds it full is answered 503 and
+    /// closed; over TLS it is only closed.
+    pub const fn new(access: watch::Receiver<Access>, gate: Arc<Gate>, limits: Limits) -> Self {
         Self {
             listeners: Vec::new(),
             control: None,
             access,
+            gate,
             limits,
         }
     }
@@ -131,19 +136,20 @@ impl Server {
             listeners,
             control,
             access,
+            gate,
             limits,
         } = self;
         let shared = Arc::new(Shared::new(backend, access, limits, stop));
         let router = routes::router(Arc::clone(&shared));
-        let room = Arc::new(Semaphore::new(
-            limits.connections.min(Semaphore::MAX_PERMITS),
-        ));
         let mut loops = JoinSet::new();
+        let transport = match shared.access.borrow().tls {
+            Some(_) => "https",
+            None => "http",
+        };
         for listener in listeners {
-            info!(address = %listener.address(), transport = "http", "listening");
+            info!(address = %listener.address(), transport, "listening");
             let (shared, router) = (Arc::clone(&shared), router.clone());
-            let room = Arc::clone(&room);
-            loops.spawn(accept(listener, shared, router, room));
+            loops.spawn(accept(listener, shared, router, Arc::clone(&gate)));
         }
         if let Some(socket) = control {
             info!(path = %socket.path().display(), transport = "control", "listening");
@@ -156,12 +162,7 @@ impl Server {
 }
 
 /// Accepts connections over TCP until told to stop, then waits for them to end.
-async fn accept(
-    listener: net::Listener,
-    shared: Arc<Shared>,
-    router: Router,
-    room: Arc<Semaphore>,
-) {
+async fn accept(listener: net::Listener, shared: Arc<Shared>, router: Router, gate: Arc<Gate>) {
     let farewells = Arc::new(Semaphore::new(FAREWELLS));
     let mut connections = JoinSet::new();
     let mut stop = shared.stop.clone();
@@ -176,10 +177,16 @@ async fn accept(
                     Counts::add(&shared.counts.refused_access);
                     continue;
                 }
-                let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+                let entered = gate.enter(address.ip());
+                let Ok(place) = entered else {
                     debug!(peer = %address, reason = "too many", "http connection refused");
-                    Counts::add(&shared.counts.refused_limit);
-                    if let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
+                    Counts::add(match entered {
+                        Err(Full::Address) => &shared.counts.refused_address,
+                        _ => &shared.counts.refused_limit,
+                    });
+                    // With TLS it could be told only after a handshake, which it shall not cost us.
+                    let clear = shared.access.borrow().tls.is_none();
+                    if clear && let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
                         connections.spawn(async move {
                             refuse(Stream::from(socket)).await;
                             drop(place);
@@ -189,9 +196,18 @@ async fn accept(
                 };
                 Counts::add(&shared.counts.accepted);
                 let (shared, router) = (Arc::clone(&shared), router.clone());
+                let tls = shared.access.borrow().tls.clone();
                 connections.spawn(async move {
                     let open = shared.counts.open();
-                    serve(socket, Asker::Tcp(address), shared.clone(), router).await;
+                    let asker = Asker::Tcp(address);
+                    match tls {
+                        None => serve(socket, asker, shared.clone(), router).await,
+                        Some(tls) => {
+                            if let Some(stream) = shake_hands(socket, address, &tls, &shared).await {
+                                serve(stream, asker, shared.clone(), router).await;
+                            }
+                        }
+                    }
                     drop((open, place));
                 });
             }
@@ -233,6 +249,31 @@ async fn accept_control(socket: ControlSocket, shared: Arc<Shared>, router: Rout
     while let Some(ended) = connections.join_next().await {
         report(ended);
     }
+}
+
+/// Shakes hands in the time that the header of a request may take, unless the server stops before.
+async fn shake_hands(
+    socket: TcpStream,
+    address: SocketAddr,
+    tls: &TlsAcceptor,
+    shared: &Shared,
+) -> Option<Box<TlsStream>> {
+    let mut stop = shared.stop.clone();
+    let peer = Peer::new(address, Transport::Tls);
+    let handshake = timeout(shared.limits.header, tls.accept_tls(socket, peer));
+    let done = tokio::select! {
+        done = handshake => done,
+        () = told(&mut stop) => return None,
+    };
+    let refused = match done {
+        Ok(Ok((stream, _))) => return Some(stream),
+        Ok(Err(refused)) => refused,
+        Err(_) => Refused::new(Reason::Deadline, "the handshake did not end in time"),
+    };
+    let (reason, detail) = (refused.reason.word(), refused.detail());
+    debug!(peer = %address, reason, detail, "http connection refused");
+    Counts::add(&shared.counts.refused_tls);
+    None
 }
 
 /// Serves one connection to its end.

@@ -51,6 +51,9 @@ pub struct Status {
     pub slurm: SlurmStatus,
     /// Where routers connect.
     pub listeners: Vec<ListenerStatus>,
+    /// The certificates that listeners show or trust.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateStatus>,
     /// The routers, in numbers.
     pub sessions: SessionStatus,
     /// The last reload; absent when there was none.
@@ -411,27 +414,83 @@ pub struct SlurmFile {
 /// A place where routers connect.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ListenerStatus {
-    /// How octets travel: `tcp`.
+    /// How octets travel: `tcp`, `tls` or `ssh`.
     pub transport: String,
     /// The address and port.
     pub address: String,
     /// The prefixes that may connect beside this host itself.
     pub allow: Vec<String>,
+    /// The prefixes that may not, whatever `allow` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+    /// The prefixes of proxies, which say for whom they connect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<String>,
+    /// The fingerprints of the keys that an SSH host shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fingerprints: Vec<String>,
+}
+
+/// A certificate that a listener shows or trusts.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CertificateStatus {
+    /// The file it is from.
+    pub file: String,
+    /// When it is over.
+    pub until: Moment,
+}
+
+/// The routers: the answer of `/api/v1/clients`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Clients {
+    /// How many there are.
+    pub total: u64,
+    /// Those that are listed, in the order in which they came.
+    pub clients: Vec<ClientStatus>,
+}
+
+/// A router.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ClientStatus {
+    /// Its address and port; behind a proxy, those that the proxy named.
+    pub address: String,
+    /// How octets travel: `tcp`, `tls` or `ssh`.
+    pub transport: String,
+    /// The user that it is logged in as, over SSH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The DNS names of its certificate, over TLS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// The name of its profile; absent when none fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// When its session began.
+    pub since: Moment,
+    /// The version it speaks; absent before its first answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u8>,
+    /// The serial of the set that it has; absent before its first answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u32>,
 }
 
 /// The routers, in numbers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SessionStatus {
-    /// Connections that are open.
+    /// Connections that are open, with those that are not logged in yet.
     pub open: u64,
     /// The most that may be open.
     pub limit: u64,
-    /// Connections accepted since the start.
+    /// Connections that became sessions since the start.
     pub accepted: u64,
     /// Connections refused by an access list since the start.
     pub refused_access: u64,
     /// Connections refused because too many were open, since the start.
     pub refused_limit: u64,
+    /// Connections whose peer did not get through the handshake, since the start.
+    #[serde(default)]
+    pub refused_peer: u64,
 }
 
 /// The last reload of the configuration.

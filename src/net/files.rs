@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Deref;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -56,22 +58,63 @@ pub const MAX_FILE: u64 = 16 << 20;
 /// The most octets of a file with one secret.
 const MAX_SECRET: u64 = 4096;
 
-/// Reads a file of at most so many octets. Blocks.
+/// What a file says, and to whom. Overwritten when it is dropped.
+pub struct Content {
+    octets: Zeroizing<Vec<u8>>,
+    mode: u32,
+}
+
+impl Content {
+    /// Whether others than the owner and the group may read the file.
+    pub const fn is_public(&self) -> bool {
+        self.mode & 0o004 != 0
+    }
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// Reads a file of at most so many octets. Blocks, but never for somebody at the other end of a
+/// pipe.
 ///
 /// # Errors
 ///
-/// When it cannot be read or is larger.
-pub fn read(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
+/// When it cannot be read, is no regular file or larger, or when everybody may write to it: whoever
+/// does would say who gets in.
+pub fn read(path: &Path, limit: u64) -> Result<Content, FileError> {
+    let fault = |error: io::Error| FileError::new(path, error);
+    let (file, mode) = open_checked(path)?;
     let mut octets = Zeroizing::new(Vec::new());
-    let read = |octets: &mut Vec<u8>| -> io::Result<usize> {
-        File::open(path)?.take(limit + 1).read_to_end(octets)
-    };
-    let length = read(&mut octets).map_err(|error| FileError::new(path, error))?;
-    if u64::try_from(length).is_ok_and(|length| length > limit) {
+    let read = file.take(limit + 1).read_to_end(&mut octets);
+    if u64::try_from(read.map_err(fault)?).is_ok_and(|length| length > limit) {
         let cause = format!("longer than {limit} octets");
         return Err(FileError::new(path, cause));
     }
-    Ok(octets)
+    Ok(Content { octets, mode })
+}
+
+/// Opens a file and looks at what was opened: what a path leads to may be another thing a moment
+/// later. Gives its mode, too.
+fn open_checked(path: &Path) -> Result<(File, u32), FileError> {
+    let fault = |error: io::Error| FileError::new(path, error);
+    let mut options = File::options();
+    // A pipe without a writer would be waited for, and so would a terminal.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = options.read(true).custom_flags(flags).open(path);
+    let file = file.map_err(fault)?;
+    let data = file.metadata().map_err(fault)?;
+    if !data.is_file() {
+        return Err(FileError::new(path, "not a regular file"));
+    }
+    if data.mode() & 0o002 != 0 {
+        return Err(FileError::new(path, "everybody can write to it"));
+    }
+    Ok((file, data.mode()))
 }
 
 /// Reads a secret: the first line of a file, without the white space around it. Blocks.
@@ -80,26 +123,16 @@ pub fn read(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
 ///
 /// When the file cannot be read, is longer than 4096 octets, or begins with an empty line: an
 /// empty secret would let everybody in.
-pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let octets = read(path, MAX_SECRET)?;
-    let line = octets.split(|octet| *octet == b'\n').next();
+pub fn read_secret(path: &Path) -> Result<Content, FileError> {
+    let content = read(path, MAX_SECRET)?;
+    let line = content.split(|octet| *octet == b'\n').next();
     match line.unwrap_or_default().trim_ascii() {
         [] => Err(FileError::new(path, "there is no secret in its first line")),
-        secret => Ok(Zeroizing::new(secret.to_vec())),
+        secret => Ok(Content {
+            octets: Zeroizing::new(secret.to_vec()),
+            mode: content.mode,
+        }),
     }
-}
-
-/// Whether others than the owner and the group may read a file. Blocks.
-///
-/// # Errors
-///
-/// When the file is not there.
-pub fn is_public(path: &Path) -> Result<bool, FileError> {
-    use std::os::unix::fs::PermissionsExt;
-    let data = path
-        .metadata()
-        .map_err(|error| FileError::new(path, error))?;
-    Ok(data.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(test)]
@@ -121,12 +154,9 @@ mod tests {
         ] {
             fs::write(&path, text).unwrap();
             let read = read_secret(&path).ok();
-            assert_eq!(
-                read.as_ref().map(|read| read.as_slice()),
-                secret.map(str::as_bytes)
-            );
+            assert_eq!(read.as_deref(), secret.map(str::as_bytes));
         }
-        let error = read_secret(folder.path().join("none").as_path()).unwrap_err();
+        let error = read_secret(&folder.path().join("none")).err().unwrap();
         assert!(error.to_string().contains("none: No such file"), "{error}");
     }
 
@@ -136,7 +166,28 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (mode, public) in [(0o600, false), (0o640, false), (0o644, true)] {
             fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(is_public(file.path()).unwrap(), public);
+            assert_eq!(read(file.path(), 9).unwrap().is_public(), public);
+        }
+    }
+
+    #[test]
+    fn what_everybody_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o602)).unwrap();
+        let error = read(file.path(), 9).err().unwrap().to_string();
+        assert!(error.ends_with("everybody can write to it"), "{error}");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        for path in [&*path, folder.path(), Path::new("/dev/null")] {
+            let error = read(path, 9).err().unwrap().to_string();
+            assert!(error.ends_with("not a regular file"), "{error}");
         }
     }
 }

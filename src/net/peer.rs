@@ -1,6 +1,6 @@
 //! Who is at the other end of a stream.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
 /// How the octets travel.
@@ -25,6 +25,41 @@ pub enum Identity {
     Certificate(Box<[Box<str>]>),
     /// A user of SSH.
     User(Box<str>),
+}
+
+impl fmt::Display for Identity {
+    /// For a log: its names, cut where they get long, with nothing in them that would break a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tame = |c: char| if c.is_control() { '?' } else { c };
+        let part = |f: &mut fmt::Formatter<'_>, text: &str| {
+            text.chars()
+                .take(Self::LONGEST)
+                .try_for_each(|c| f.write_char(tame(c)))
+        };
+        match self {
+            Self::Unproven => f.write_str("unproven"),
+            Self::User(user) => {
+                f.write_str("user ")?;
+                part(f, user)
+            }
+            Self::Certificate(names) => {
+                f.write_str("certificate")?;
+                for name in names.iter().take(Self::NAMES) {
+                    f.write_char(' ')?;
+                    part(f, name)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Identity {
+    /// The characters of a name that are shown.
+    const LONGEST: usize = 100;
+
+    /// The names of a certificate that are shown.
+    const NAMES: usize = 3;
 }
 
 /// The other end of a stream: its address and how it is reached.
@@ -73,6 +108,9 @@ impl fmt::Display for Peer {
 }
 
 impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Tls, Self::Ssh];
+
     /// Its name, as in the scheme of an endpoint.
     pub const fn name(self) -> &'static str {
         match self {
@@ -92,6 +130,25 @@ impl fmt::Display for Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn identities_fit_a_line() {
+        let names = ["a.example", "b.example", "c", "d"].map(Box::from);
+        for (identity, shown) in [
+            (Identity::Unproven, "unproven".to_owned()),
+            (Identity::User("ro\nuter".into()), "user ro?uter".to_owned()),
+            (
+                Identity::User("x".repeat(200).into()),
+                format!("user {}", "x".repeat(100)),
+            ),
+            (
+                Identity::Certificate(names.into()),
+                "certificate a.example b.example c".to_owned(),
+            ),
+        ] {
+            assert_eq!(identity.to_string(), shown);
+        }
+    }
 
     #[test]
     fn mapped_addresses_become_ipv4() {

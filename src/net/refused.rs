@@ -39,6 +39,8 @@ pub enum Reason {
     WeakKey,
     /// The password is wrong.
     Password,
+    /// Too many others were waiting to be tried.
+    Busy,
     /// It tried no method that is offered: nothing but `none`, as a rule.
     NoMethod,
     /// It was logged in and asked for something else than the subsystem `rpki-rtr`.
@@ -47,7 +49,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Gone,
         Self::Deadline,
         Self::Protocol,
@@ -64,6 +66,7 @@ impl Reason {
         Self::UnknownKey,
         Self::WeakKey,
         Self::Password,
+        Self::Busy,
         Self::NoMethod,
         Self::Subsystem,
     ];
@@ -87,6 +90,7 @@ impl Reason {
             Self::UnknownKey => "unknown key",
             Self::WeakKey => "weak key",
             Self::Password => "password",
+            Self::Busy => "busy",
             Self::NoMethod => "no method",
             Self::Subsystem => "subsystem",
         }

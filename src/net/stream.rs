@@ -7,14 +7,24 @@ use bytes::{Buf, Bytes};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::ssh::{SshConnection, SshStream};
+use super::tls::TlsStream;
+
 /// A connection: octets from the peer, octets to the peer.
 ///
-/// An idle session waits in [`readable`](Self::readable) and so holds no buffer.
+/// An idle session waits in [`readable`](Self::readable) and so holds no buffer of ours; what
+/// encrypts has its own.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Stream {
     /// Plain TCP.
     Tcp(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream>),
+    /// The subsystem `rpki-rtr` of SSH.
+    Ssh(Box<SshStream>),
+    /// The same, begun from here.
+    SshClient(Box<SshConnection>),
 }
 
 impl From<TcpStream> for Stream {
@@ -56,7 +66,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// When the runtime is going down.
+    /// When the connection is broken or the runtime is going down.
     ///
     /// # Cancel safety
     ///
@@ -64,6 +74,9 @@ impl Stream {
     pub async fn readable(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(socket) => socket.readable().await,
+            Self::Tls(stream) => stream.readable().await,
+            Self::Ssh(stream) => stream.readable().await,
+            Self::SshClient(stream) => stream.readable().await,
         }
     }
 
@@ -74,10 +87,12 @@ impl Stream {
     ///
     /// When the connection is broken.
     pub fn try_recv(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        let read = match self {
-            Self::Tcp(socket) => socket.try_read(buffer),
-        };
-        would_block_is_none(read)
+        match self {
+            Self::Tcp(socket) => would_block_is_none(socket.try_read(buffer)),
+            Self::Tls(stream) => stream.try_recv(buffer),
+            Self::Ssh(stream) => stream.try_recv(buffer),
+            Self::SshClient(stream) => stream.try_recv(buffer),
+        }
     }
 
     /// Sends some of `octets` and takes that off their front; resolves, with how many these were,
@@ -98,18 +113,11 @@ impl Stream {
         if octets.is_empty() {
             return Ok(0);
         }
-        loop {
-            let Self::Tcp(socket) = self;
-            socket.writable().await?;
-            let written = socket.try_write(octets);
-            match would_block_is_none(written)? {
-                Some(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Some(taken) => {
-                    octets.advance(taken);
-                    return Ok(taken);
-                }
-                None => {}
-            }
+        match self {
+            Self::Tcp(socket) => send(socket, octets).await,
+            Self::Tls(stream) => stream.send(octets).await,
+            Self::Ssh(stream) => stream.send(octets).await,
+            Self::SshClient(stream) => stream.send(octets).await,
         }
     }
 
@@ -124,10 +132,16 @@ impl Stream {
     ///
     /// Cancel safe: a future that was dropped has closed the connection, perhaps with a reset.
     pub async fn finish(self) {
-        let Self::Tcp(mut socket) = self;
-        if socket.shutdown().await.is_ok() {
-            // What the peer does not close in time is closed here all the same.
-            let _ = tokio::time::timeout(DRAIN_TIME, drain(&socket)).await;
+        match self {
+            Self::Tcp(mut socket) => {
+                if socket.shutdown().await.is_ok() {
+                    // What the peer does not close in time is closed here all the same.
+                    let _ = tokio::time::timeout(DRAIN_TIME, drain(&socket)).await;
+                }
+            }
+            Self::Tls(stream) => stream.finish().await,
+            Self::Ssh(stream) => stream.finish().await,
+            Self::SshClient(stream) => stream.finish().await,
         }
     }
 
@@ -136,11 +150,28 @@ impl Stream {
     pub fn into_idle(self) -> Option<std::net::TcpStream> {
         match self {
             Self::Tcp(socket) => socket.into_std().ok(),
+            Self::Tls(_) | Self::Ssh(_) | Self::SshClient(_) => None,
         }
     }
 }
 
-async fn drain(socket: &TcpStream) {
+async fn send(socket: &TcpStream, octets: &mut Bytes) -> io::Result<usize> {
+    loop {
+        socket.writable().await?;
+        let written = socket.try_write(octets);
+        match would_block_is_none(written)? {
+            Some(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Some(taken) => {
+                octets.advance(taken);
+                return Ok(taken);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Throws away what the peer still says, until it closes or has had its share.
+pub(super) async fn drain(socket: &TcpStream) {
     let mut left = DRAIN_OCTETS;
     while left > 0 && socket.readable().await.is_ok() {
         match discard(socket) {
@@ -170,7 +201,7 @@ fn would_block_is_none(result: io::Result<usize>) -> io::Result<Option<usize>> {
 const DRAIN_OCTETS: usize = 64 * 1024;
 
 /// How long [`Stream::finish`] waits for the peer: a few round trips of a slow path.
-const DRAIN_TIME: Duration = Duration::from_secs(2);
+pub(super) const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

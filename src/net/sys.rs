@@ -1,10 +1,14 @@
 //! What the system is told about our sockets and our memory.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+#[cfg(target_os = "linux")]
+use zeroize::{Zeroize, Zeroizing};
 
 /// Connections that may wait to be accepted. After a restart every router comes at once; the
 /// kernel cuts this to `net.core.somaxconn`.
@@ -62,6 +66,24 @@ impl TcpOptions {
     }
 }
 
+/// Closes a connection in both directions, for whoever else holds it too.
+///
+/// # Errors
+///
+/// When it is not connected any more.
+pub fn shut(socket: &tokio::net::TcpStream) -> io::Result<()> {
+    SockRef::from(socket).shutdown(Shutdown::Both)
+}
+
+/// Closes our half of a connection.
+///
+/// # Errors
+///
+/// When it is not connected any more.
+pub fn shut_writing(socket: &tokio::net::TcpStream) -> io::Result<()> {
+    SockRef::from(socket).shutdown(Shutdown::Write)
+}
+
 /// Raises this process's limit of open files to what it may have: each router is one.
 ///
 /// # Errors
@@ -99,11 +121,18 @@ pub fn give_memory_back() {
 pub const fn give_memory_back() {}
 
 /// Opens a listener that does not block. `[::]` takes IPv4 too, whatever the system's default.
+/// Peers within the prefixes sign their segments with the key beside it, as [`sign_with_md5`] says.
 ///
 /// # Errors
 ///
-/// When the address is in use, is not ours, or its family is switched off.
-pub fn listen(address: SocketAddr, backlog: i32, options: &TcpOptions) -> io::Result<TcpListener> {
+/// When the address is in use, is not ours, or its family is switched off, or when the kernel does
+/// not take a key.
+pub fn listen<'k>(
+    address: SocketAddr,
+    backlog: i32,
+    options: &TcpOptions,
+    keys: impl IntoIterator<Item = (IpNet, &'k [u8])>,
+) -> io::Result<TcpListener> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     // Connections of the process before us linger in TIME-WAIT and shall not stop our start.
@@ -112,10 +141,98 @@ pub fn listen(address: SocketAddr, backlog: i32, options: &TcpOptions) -> io::Re
         socket.set_only_v6(false)?;
     }
     options.apply(&socket)?;
+    for (prefix, key) in keys {
+        sign_with_md5(&socket, prefix, key)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Makes the kernel sign segments to peers within a prefix with this key, and drop unheard what
+/// comes from there without that signature (RFC 2385). A key of the same prefix is replaced; one
+/// without octets takes it away. For a listener, or for a client before it connects.
+///
+/// A connection keeps the key that its listener had for it when it was made: what changes here
+/// counts for new ones.
+///
+/// # Errors
+///
+/// When the kernel knows no signatures, has no memory for another key, when the key is longer
+/// than 80 octets, or when there is no key to take away.
+#[cfg(target_os = "linux")]
+pub fn sign_with_md5(socket: impl AsFd, prefix: IpNet, key: &[u8]) -> io::Result<()> {
+    let family = SockRef::from(&socket).domain()?;
+    // A prefix of IPv4 stays one when it is written in the form of IPv6: its length counts the
+    // bits of the IPv4 address, unlike that of a route.
+    let address = match prefix.addr() {
+        IpAddr::V4(address) if family == Domain::IPV6 => address.to_ipv6_mapped().into(),
+        address => address,
+    };
+    let invalid = || io::Error::from(io::ErrorKind::InvalidInput);
+    let mut octets = Zeroizing::new([0; libc::TCP_MD5SIG_MAXKEYLEN]);
+    let place = octets.get_mut(..key.len()).ok_or_else(invalid)?;
+    place.copy_from_slice(key);
+    let mut option = Md5Signature {
+        address: socket2::SockAddr::from(SocketAddr::new(address, 0)).as_storage(),
+        flags: MD5_FLAG_PREFIX,
+        prefix_len: prefix.prefix_len(),
+        key_len: u16::try_from(key.len()).map_err(|_| invalid())?,
+        interface: 0,
+        key: *octets,
+    };
+    let done = set_option(socket, libc::TCP_MD5SIG_EXT, &option);
+    option.key.zeroize();
+    done
+}
+
+/// Other systems want the keys elsewhere.
+///
+/// # Errors
+///
+/// Always.
+#[cfg(not(target_os = "linux"))]
+pub fn sign_with_md5(_socket: impl AsFd, _prefix: IpNet, _key: &[u8]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// The length of the prefix counts.
+#[cfg(target_os = "linux")]
+const MD5_FLAG_PREFIX: u8 = 1;
+
+/// `struct tcp_md5sig` of the kernel, which libc does not have.
+#[cfg(target_os = "linux")]
+#[repr(C)]
+struct Md5Signature {
+    address: socket2::SockAddrStorage,
+    flags: u8,
+    prefix_len: u8,
+    key_len: u16,
+    interface: libc::c_int,
+    key: [u8; libc::TCP_MD5SIG_MAXKEYLEN],
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "no safe function sets this option")]
+fn set_option(socket: impl AsFd, option: libc::c_int, value: &Md5Signature) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<Md5Signature>())
+        .map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the pointer and the length are those of a value that lives through the call and has
+    // the layout that the kernel reads; the descriptor is open as long as it is borrowed.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            option,
+            std::ptr::from_ref(value).cast(),
+            length,
+        )
+    };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +247,7 @@ mod tests {
             unsent_octets: 4321,
             ..TcpOptions::default()
         };
-        let listener = listen("127.0.0.1:0".parse().unwrap(), BACKLOG, &options).unwrap();
+        let listener = listen("127.0.0.1:0".parse().unwrap(), BACKLOG, &options, []).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         listener.set_nonblocking(false).unwrap();
         let (accepted, _) = listener.accept().unwrap();
@@ -156,9 +273,9 @@ mod tests {
     #[test]
     fn an_address_in_use_is_an_error() {
         let address = "127.0.0.1:0".parse().unwrap();
-        let first = listen(address, BACKLOG, &TcpOptions::default()).unwrap();
+        let first = listen(address, BACKLOG, &TcpOptions::default(), []).unwrap();
         let taken = first.local_addr().unwrap();
-        let error = listen(taken, BACKLOG, &TcpOptions::default()).unwrap_err();
+        let error = listen(taken, BACKLOG, &TcpOptions::default(), []).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -7,6 +7,7 @@
 //! owns no buffer.
 
 mod answer;
+mod judge;
 mod terms;
 
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use self::answer::Reply;
+use self::judge::{judge, report};
 pub use self::terms::{Answered, Close, Event, Output, ServerConfig, SessionRecord};
 use super::decoder::{Decoder, Header};
 use super::error::{ErrorCode, ProtocolError};
-use super::pdu::{self, ErrorReport, Pdu, pdu_type};
+use super::pdu::{self, Pdu, pdu_type};
 use super::serial::Serial;
 use super::snapshot::{Answer, Since, Snapshot};
 use super::version::Version;
@@ -127,8 +129,10 @@ impl ServerSession {
         self.data_expected = expected;
     }
 
-    /// Takes other timers, versions and kinds. They count from the next answer on; what was
-    /// negotiated stays.
+    /// Takes other timers, versions and kinds. They count from the next answer on.
+    ///
+    /// Other kinds are another session: the next Serial Query gets a Cache Reset. So does one of a
+    /// version that is no longer served, after which the version is negotiated anew.
     pub fn configure(&mut self, config: Arc<ServerConfig>) {
         self.config = config;
     }
@@ -225,6 +229,17 @@ impl ServerSession {
         !matches!(self.state, State::Ready)
     }
 
+    /// What tells the router of a planned restart, for a connection that ends because of one and
+    /// has no answer under way; `None` when it is not to be told, or has no word for it: error 12
+    /// came with version 2 (8210bis §8.5).
+    pub fn farewell(&self) -> Option<Bytes> {
+        let version = self.version.filter(|version| *version >= Version::V2)?;
+        let told = self.config.announce_restart
+            && matches!(self.state, State::Ready | State::Waiting { .. });
+        let text = "restarting, come back soon";
+        told.then(|| report(version, ErrorCode::CacheRestart, &[], text))
+    }
+
     /// The generation of images that an answer under way holds on to.
     pub fn holds(&self) -> Option<u64> {
         match &self.state {
@@ -308,10 +323,18 @@ impl ServerSession {
     }
 
     /// The version of a query, `None` when it is to be negotiated down (8210bis §7).
-    fn version_of(&self, header: Header) -> Result<Option<Version>, ProtocolError> {
+    fn version_of(&mut self, header: Header) -> Result<Option<Version>, ProtocolError> {
         match self.version {
             None => Ok(self.config.versions.find(header.version)),
-            Some(version) if version.octet() == header.version => Ok(Some(version)),
+            Some(version) if version.octet() == header.version => {
+                // A version that was served until a reload: what goes on with it gets a Cache
+                // Reset, what begins with it is negotiated down.
+                let over = !self.serves(version) && header.pdu_type == pdu_type::RESET_QUERY;
+                if over {
+                    self.forget();
+                }
+                Ok(Some(version).filter(|_| !over))
+            }
             Some(_) => Err(ProtocolError::UnexpectedVersion {
                 found: header.version,
             }),
@@ -437,15 +460,19 @@ impl ServerSession {
             let report = report(version, error.code(), &octets, &error.to_string());
             return self.fail(Some(report), Close::Protocol(error));
         }
+        let served = self.serves(version) && snapshot.serves(view, id);
         let since = snapshot
             .since(serial)
-            .filter(|_| snapshot.serves(view, id) && serial.into_u32() != 0);
+            .filter(|_| served && serial.into_u32() != 0);
         let doubted = std::mem::take(&mut self.distrusted);
         match since.filter(|_| !doubted) {
             None => {
                 let reset = Pdu::CacheReset.octets(version).into();
                 self.state =
                     State::Answering(Box::new(Reply::single(reset, Answered::CacheReset, true)));
+                if !self.serves(version) {
+                    self.forget();
+                }
             }
             Some(since) => {
                 self.reply(
@@ -455,6 +482,18 @@ impl ServerSession {
                 );
             }
         }
+    }
+
+    fn serves(&self, version: Version) -> bool {
+        self.config.versions.find(version.octet()).is_some()
+    }
+
+    /// Goes back to where the version is negotiated.
+    const fn forget(&mut self) {
+        self.version = None;
+        self.told = None;
+        self.serial = None;
+        self.notified = None;
     }
 
     fn reply(&mut self, reply: Reply, since: Option<Since>, version: Version) {
@@ -513,6 +552,7 @@ impl ServerSession {
     /// The serial that the router is to be told, if there is one: never before the first End of
     /// Data, never twice the same, never what it cannot see (CONFORMANCE 2.11).
     fn notify_due(&self, current: Option<&Snapshot>) -> Option<Serial> {
+        let current = current.filter(|_| self.config.notify);
         let (snapshot, told, serial) = (current?, self.told?, self.serial?);
         let view = View::new(self.version?, self.config.kinds);
         let moved = if snapshot.serves(view, told) {
@@ -536,30 +576,4 @@ impl ServerSession {
         let notify = Pdu::SerialNotify { session, serial };
         Some(Output::Send(notify.octets(version).into()))
     }
-}
-
-/// What the header of a query alone shows to be wrong.
-fn judge(version: Version, header: Header) -> Result<(), ProtocolError> {
-    let pdu_type = header.pdu_type;
-    if !pdu::type_exists(version, pdu_type) {
-        return Err(ProtocolError::UnsupportedType { pdu_type });
-    }
-    let length = ProtocolError::Length {
-        pdu_type,
-        found: header.length,
-    };
-    match pdu_type {
-        pdu_type::SERIAL_QUERY | pdu_type::RESET_QUERY => {
-            match pdu::fixed_len(version, pdu_type) == Some(header.length) {
-                true => Ok(()),
-                false => Err(length),
-            }
-        }
-        _ => Err(ProtocolError::Unexpected { pdu_type }),
-    }
-}
-
-fn report(version: Version, code: ErrorCode, offending: &[u8], text: &str) -> Bytes {
-    let report = ErrorReport::new(code, offending, text);
-    Pdu::ErrorReport(report).octets(version).into()
 }

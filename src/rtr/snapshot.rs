@@ -316,7 +316,7 @@ impl Snapshot {
     /// The Session ID of a view; for version 0 a fresh one at each call.
     pub fn session_id(&self, view: View) -> SessionId {
         let ids = &self.published.ids;
-        ids.of(view).unwrap_or_else(|| ids.fresh_v0())
+        ids.of(view).unwrap_or_else(|| ids.fresh_v0(view.kinds()))
     }
 
     /// Whether a session of this view with this id is one of this history.

@@ -97,7 +97,8 @@ impl fmt::Display for HistoryName {
 ///
 /// Those of version 0 are this process's own: a connection that begins with a Reset Query gets a
 /// fresh one, because GoBGP keeps VRPs that vanished when an id comes back (CONFORMANCE decision
-/// 5.23). The ids given out are remembered, a bit each, so increments work all the same.
+/// 5.23). The ids given out are remembered with their view, a bit each, so increments work all the
+/// same.
 #[derive(Debug)]
 pub struct SessionIds {
     derived: [SessionId; 32],
@@ -106,7 +107,11 @@ pub struct SessionIds {
 }
 
 impl SessionIds {
+    /// The words of one view.
     const V0_WORDS: usize = 65_536 / 64;
+
+    /// The views of version 0: each VRP family may be hidden.
+    const V0_VIEWS: usize = 4;
 
     /// The ids of the history with this name.
     pub fn new(name: HistoryName) -> Self {
@@ -122,7 +127,9 @@ impl SessionIds {
         let [a, b, ..] = name.0;
         Self {
             derived,
-            given_v0: (0..Self::V0_WORDS).map(|_| AtomicU64::new(0)).collect(),
+            given_v0: (0..Self::V0_VIEWS * Self::V0_WORDS)
+                .map(|_| AtomicU64::new(0))
+                .collect(),
             next_v0: AtomicU32::new(u32::from(u16::from_be_bytes([a, b]))),
         }
     }
@@ -132,9 +139,9 @@ impl SessionIds {
         self.derived.get(view.index()?).copied()
     }
 
-    /// An id for a connection of version 0 that begins with a Reset Query. None comes back
-    /// before all others were given.
-    pub fn fresh_v0(&self) -> SessionId {
+    /// An id for a connection of version 0 that begins with a Reset Query and may see these kinds.
+    /// None comes back before all others were given.
+    pub fn fresh_v0(&self, kinds: Kinds) -> SessionId {
         loop {
             let turn = self.next_v0.fetch_add(1, Ordering::Relaxed);
             // An odd factor walks through all 65,536 values in an order that does not count up.
@@ -144,7 +151,7 @@ impl SessionIds {
             if id.0 == 0 || self.derived.contains(&id) {
                 continue;
             }
-            if let Some((word, bit)) = self.v0_bit(id) {
+            if let Some((word, bit)) = self.v0_bit(kinds, id) {
                 word.fetch_or(bit, Ordering::Relaxed);
             }
             return id;
@@ -155,14 +162,16 @@ impl SessionIds {
     pub fn serves(&self, view: View, id: SessionId) -> bool {
         match view.version() {
             Version::V0 => self
-                .v0_bit(id)
+                .v0_bit(view.kinds(), id)
                 .is_some_and(|(word, bit)| word.load(Ordering::Relaxed) & bit != 0),
             Version::V1 | Version::V2 => self.of(view) == Some(id),
         }
     }
 
-    fn v0_bit(&self, id: SessionId) -> Option<(&AtomicU64, u64)> {
-        let word = self.given_v0.get(usize::from(id.0 / 64))?;
+    fn v0_bit(&self, kinds: Kinds, id: SessionId) -> Option<(&AtomicU64, u64)> {
+        let view = usize::from(kinds.and(Kinds::VRPS).index()) % Self::V0_VIEWS;
+        let word = view * Self::V0_WORDS + usize::from(id.0 / 64);
+        let word = self.given_v0.get(word)?;
         Some((word, 1 << (id.0 % 64)))
     }
 }
@@ -192,6 +201,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::payload::Kind;
 
     #[test]
     fn ids_of_views_differ_and_are_never_zero() {
@@ -206,16 +216,26 @@ mod tests {
     }
 
     #[test]
+    fn v0_ids_are_those_of_a_view() {
+        let ids = SessionIds::new(HistoryName::new([7; 16]));
+        let (all, none) = (Kinds::VRPS, Kinds::NONE.with(Kind::Aspa));
+        let [all, none] = [all, none].map(|kinds| View::new(Version::V0, kinds));
+        let (of_all, of_none) = (ids.fresh_v0(all.kinds()), ids.fresh_v0(none.kinds()));
+        assert!(ids.serves(all, of_all) && ids.serves(none, of_none));
+        assert!(!ids.serves(none, of_all) && !ids.serves(all, of_none));
+    }
+
+    #[test]
     fn v0_ids_come_back_only_after_all_were_given() {
         let ids = SessionIds::new(HistoryName::new([7; 16]));
         let view = View::new(Version::V0, Kinds::ALL);
         let mut given = HashSet::new();
         assert!(!ids.serves(view, SessionId(99)));
         for _ in 0..65_536 - 33 {
-            let id = ids.fresh_v0();
+            let id = ids.fresh_v0(view.kinds());
             assert!(given.insert(id), "{id} came back");
             assert!(ids.serves(view, id) && id.0 != 0 && !ids.derived.contains(&id));
         }
-        assert!(given.contains(&ids.fresh_v0()));
+        assert!(given.contains(&ids.fresh_v0(view.kinds())));
     }
 }

@@ -7,11 +7,13 @@ use std::io;
 use std::time::Duration;
 
 use tokio::runtime;
+use tracing::warn;
 
 use crate::client::{self, FetchError, Progress};
 use crate::json::write::DumpMetadata;
 use crate::json::{Document, Limits, ReadError, decompress};
-use crate::net::{Endpoint, HostPort};
+use crate::net::files::FileError;
+use crate::net::{Endpoint, HostPort, Target, ssh, tls};
 use crate::payload::Rows;
 use crate::rtr::Versions;
 use crate::rtr::client::ClientConfig;
@@ -25,6 +27,10 @@ pub struct Request {
     pub versions: Versions,
     /// How long the answer may take.
     pub limit: Duration,
+    /// How TLS is spoken with a cache.
+    pub tls: tls::ClientOptions,
+    /// How SSH is spoken with a cache.
+    pub ssh: ssh::ClientOptions,
 }
 
 /// A complete set.
@@ -43,6 +49,8 @@ pub struct Dumped {
 pub enum DumpError {
     /// The cache did not give it.
     Fetch(HostPort, FetchError),
+    /// A file that the transport needs cannot be used.
+    Files(Endpoint, FileError),
     /// There is no runtime to talk to a cache with.
     Runtime(io::Error),
     /// The document does not have it.
@@ -57,13 +65,14 @@ impl fmt::Display for DumpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fetch(at, _) => write!(f, "no set from {at}"),
+            Self::Files(from, _) => write!(f, "no set from {from}"),
             Self::Runtime(_) => f.write_str("cannot start"),
             Self::Document(from, _) => write!(f, "{from} refused"),
             Self::Open(from, _) => write!(f, "cannot read {from}"),
             Self::Unsupported(from) => {
                 write!(
                     f,
-                    "{from} cannot be read so far: give tcp://host:port, http(s)://… or a path"
+                    "{from} cannot be read so far: give tcp://host:port, tls://host:port, http(s)://… or a path"
                 )
             }
         }
@@ -74,6 +83,7 @@ impl Error for DumpError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Fetch(_, cause) => Some(cause),
+            Self::Files(_, cause) => Some(cause),
             Self::Document(_, cause) => Some(cause),
             Self::Runtime(cause) | Self::Open(_, cause) => Some(cause),
             Self::Unsupported(_) => None,
@@ -89,15 +99,21 @@ impl Error for DumpError {
 pub fn dump(request: &Request, show: impl FnMut(Progress)) -> Result<Dumped, DumpError> {
     let from = &request.from;
     match from {
-        Endpoint::Tcp(at) => from_cache(request, at, show),
+        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
+            let target = Target::load(from, &request.tls, &request.ssh);
+            let target = target.map_err(|cause| DumpError::Files(from.clone(), cause))?;
+            let target = target.ok_or_else(|| DumpError::Unsupported(from.clone()))?;
+            for warning in target.warnings() {
+                warn!("{warning}");
+            }
+            from_cache(request, &target, show)
+        }
         Endpoint::Stdin => from_document(from, io::stdin().lock()),
         Endpoint::File(path) => {
             let file = File::open(path).map_err(|cause| DumpError::Open(from.clone(), cause))?;
             from_document(from, file)
         }
-        Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Web(_) | Endpoint::Feed(_) => {
-            Err(DumpError::Unsupported(from.clone()))
-        }
+        Endpoint::Web(_) | Endpoint::Feed(_) => Err(DumpError::Unsupported(from.clone())),
     }
 }
 
@@ -124,7 +140,7 @@ fn from_document(from: &Endpoint, input: impl io::Read) -> Result<Dumped, DumpEr
 
 fn from_cache(
     request: &Request,
-    at: &HostPort,
+    target: &Target,
     show: impl FnMut(Progress),
 ) -> Result<Dumped, DumpError> {
     let config = ClientConfig {
@@ -132,9 +148,9 @@ fn from_cache(
         ..ClientConfig::default()
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let fetch = client::fetch(at, config, request.limit, show);
+    let fetch = client::fetch(target, config, request.limit, show);
     let fetched = runtime.map_err(DumpError::Runtime)?.block_on(fetch);
-    let epoch = fetched.map_err(|cause| DumpError::Fetch(at.clone(), cause))?;
+    let epoch = fetched.map_err(|cause| DumpError::Fetch(target.at().clone(), cause))?;
     Ok(Dumped {
         rows: Rows::from(epoch.set),
         metadata: DumpMetadata {

@@ -7,5 +7,6 @@ pub mod exceptions;
 pub mod lines;
 pub mod path;
 pub mod routes;
+pub mod secret;
 pub mod validate;
 pub mod verdicts;

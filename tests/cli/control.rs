@@ -7,6 +7,7 @@ use std::thread;
 use rutter::http::metrics::Exposition;
 use rutter::http::shape::Status;
 use rutter::http::{Access, Backend, Command, Limits, Refusal, RefusalKind, Request, Server};
+use rutter::net::gate::{Bounds, Gate};
 use serde_json::{Value, json};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
@@ -32,7 +33,12 @@ impl Fake {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let (_, access) = watch::channel(Access::default());
-                let mut server = Server::new(access, Limits::default());
+                let gate = Gate::new(Bounds {
+                    total: 1,
+                    per_address: 1,
+                    per_network: 1,
+                });
+                let mut server = Server::new(access, gate, Limits::default());
                 server.bind_control(&path).unwrap();
                 up.send(()).unwrap();
                 let (commands, requests) = mpsc::channel(1);
@@ -100,6 +106,7 @@ fn backend(ready: bool, commands: mpsc::Sender<Request>) -> Backend {
         metrics: Box::new(|_: &mut Exposition| {}),
         explain: Box::new(|_, _| Ok(Value::Null)),
         disagreement: Box::new(|_| Ok(Value::Null)),
+        clients: Box::new(|_| Ok(Value::Null)),
         commands,
     }
 }

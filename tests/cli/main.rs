@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod caches;
 #[cfg(test)]
+mod certs;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod control;
@@ -11,9 +13,13 @@ mod dump;
 #[cfg(test)]
 mod explain;
 #[cfg(test)]
+mod hash_password;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod secure;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]

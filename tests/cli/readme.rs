@@ -1,11 +1,15 @@
 //! What the README shows of commands is what they print.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use super::program::{command, run};
 use super::validate::words;
-use crate::support::temp_dir;
+use crate::support::process::Process;
+use crate::support::{Need, free_port, not_run, program, temp_dir, wait_for};
 
 /// The text of a section of the README.
 fn section(title: &str) -> String {
@@ -180,5 +184,71 @@ fn config_prints_what_the_readme_shows() {
     let mut rest = whole.lines();
     for line in output.lines() {
         assert!(rest.any(|other| other == line), "{line}\n{whole}");
+    }
+}
+
+/// A shell in a folder, which finds the program and the script where the README has them.
+fn shell(folder: &Path, line: &str) -> Command {
+    let rutter = Path::new(env!("CARGO_BIN_EXE_rutter")).parent().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", line]).current_dir(folder);
+    shell.env("PATH", format!("{}:{path}", rutter.display()));
+    shell
+}
+
+#[test]
+fn tls_and_ssh_work_as_the_readme_says() {
+    if program("openssl").is_none() || program("ssh-keygen").is_none() {
+        let why = "needs openssl and ssh-keygen";
+        return not_run("TLS and SSH of the README", Need::Peers, why);
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = temp_dir();
+    let folder = folder.path();
+    symlink(here.join("certs"), folder.join("certs")).unwrap();
+    let sample = here.join(SAMPLE);
+    let here = |text: &str, ports: [&str; 2]| {
+        text.replace("/var/lib/rpki-client/json", sample.to_str().unwrap())
+            .replace("8324", ports[0])
+            .replace("8022", ports[1])
+    };
+    let ports = [free_port(), free_port()].map(|port| port.to_string());
+    let blocks = blocks(&section("TLS and SSH"));
+    let blocks: Vec<String> = blocks
+        .iter()
+        .map(|text| here(text, [&ports[0], &ports[1]]))
+        .collect();
+    let [make, config, serve, dump] = blocks.as_slice() else {
+        panic!("{blocks:?}")
+    };
+    run(&mut shell(folder, make)).done();
+    fs::write(folder.join("pki/rutter.toml"), config).unwrap();
+    let (check, serve) = serve.split_once('\n').unwrap();
+    let checked = run(&mut shell(folder, check)).done();
+    assert_eq!(checked, "pki/rutter.toml: ok\n");
+    let serve = format!("exec {} --set control=control", serve.trim());
+    let mut server = Process::start(&mut shell(folder, &serve), &folder.join("log"));
+    wait_for("the sample is there", Duration::from_secs(20), || {
+        server.check()?;
+        let said = server.output();
+        said.contains("published").then_some(()).ok_or(said)
+    });
+    assert_eq!(dump.lines().count(), 2);
+    for line in dump.lines() {
+        let ran = run(&mut shell(folder, line));
+        assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{line}");
+        let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        assert!(json["roas"].as_array().unwrap().len() > 2_000, "{line}");
+    }
+}
+
+#[test]
+fn every_reason_of_a_refusal_is_in_the_readme() {
+    let section = section("TLS and SSH");
+    let known = rutter::net::Reason::ALL.map(rutter::net::Reason::word);
+    let proxies = |word: &&&str| **word != "proxy header";
+    for word in known.iter().filter(proxies) {
+        assert!(section.contains(&format!("`{word}`")), "{word}");
     }
 }

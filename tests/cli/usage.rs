@@ -19,6 +19,7 @@ fn the_help_names_every_command() {
         "refresh",
         "approve",
         "explain",
+        "hash-password",
         "--log",
         "--version",
     ] {
@@ -57,6 +58,7 @@ fn every_example_of_the_help_means_something() {
         "reload",
         "refresh",
         "approve",
+        "hash-password",
     ] {
         let help = rutter(name.split(' ').chain(["--help"])).done();
         for words in examples(&help) {
@@ -95,6 +97,8 @@ fn every_example_of_the_help_means_something() {
                     };
                     assert!(named || from::convert(peer, &given).is_ok(), "{words:?}");
                 }
+                // It asks for a password.
+                Command::HashPassword(_) => {}
                 // What they name is on another machine.
                 Command::Config(_) => {}
                 #[allow(unreachable_patterns, reason = "there will be more commands")]
@@ -102,7 +106,7 @@ fn every_example_of_the_help_means_something() {
             }
         }
     }
-    assert!(seen >= 16, "{seen}");
+    assert!(seen >= 18, "{seen}");
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn every_setting_of_the_help_is_known_with_its_default() {
         .filter(|word| word.contains('='))
         .map(str::to_owned)
         .collect();
-    assert_eq!(set.len(), Config::scalar_keys().len() - 2, "{set:?}");
+    assert_eq!(set.len(), Config::scalar_keys().len() - 7, "{set:?}");
     let demo = Settings {
         demo: true,
         ..Settings::default()
@@ -138,7 +142,7 @@ fn what_is_typed_wrong_is_exit_code_2() {
         (&["dump", ""], "empty"),
         (&["dump", "cache.example:323"], "tcp://cache.example:323"),
         (&["dump", "gopher://cache.example"], "gopher"),
-        (&["dump", "tls://127.0.0.1"], "cannot be read so far"),
+        (&["dump", "ssh://a@127.0.0.1"], "--ssh-key"),
         (&["--log", "rutter=loud", "dump", "x"], "--log"),
     ];
     for (arguments, reason) in wrong {

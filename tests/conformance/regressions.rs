@@ -6,4 +6,5 @@ mod history;
 mod increments;
 mod queries;
 mod silence;
+mod terms;
 mod values;

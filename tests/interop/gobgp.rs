@@ -5,10 +5,12 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::door::{Door, Way};
 use crate::scenario::{Peer, Scenario, go_vrp, same};
 use crate::support::payloads::{Payloads, Vrp};
 use crate::support::process::{Process, run};
 use crate::support::{free_port, program, temp_dir};
+use crate::table::{refuses, version};
 
 struct GoBgp {
     process: Process,
@@ -18,26 +20,21 @@ struct GoBgp {
 }
 
 impl Peer for GoBgp {
-    const NAME: &'static str = "GoBGP";
     // It dials again 30 s after a refused connection.
     const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn name() -> String {
+        format!("GoBGP {}", version("gobgpd", &["--version"]))
+    }
 
     fn missing() -> Option<String> {
         (program("gobgpd").is_none() || program("gobgp").is_none()).then(|| "no GoBGP".to_owned())
     }
 
-    fn start(port: u16) -> Self {
+    fn start(door: &Door) -> Self {
         let folder = temp_dir();
         let config = folder.path().join("gobgpd.toml");
-        fs::write(
-            &config,
-            format!(
-                "[global.config]\nas = 64500\nrouter-id = \"192.0.2.1\"\nport = -1\n\
-                 [[rpki-servers]]\n[rpki-servers.config]\n\
-                 address = \"127.0.0.1\"\nport = {port}\n"
-            ),
-        )
-        .unwrap();
+        fs::write(&config, configuration(door.port, "")).unwrap();
         let api = free_port();
         let mut command = Command::new(program("gobgpd").unwrap());
         command
@@ -91,9 +88,17 @@ impl GoBgp {
     }
 }
 
+fn configuration(port: u16, server: &str) -> String {
+    format!(
+        "[global.config]\nas = 64500\nrouter-id = \"192.0.2.1\"\nport = -1\n\
+         [[rpki-servers]]\n[rpki-servers.config]\n\
+         address = \"127.0.0.1\"\nport = {port}\n{server}\n"
+    )
+}
+
 #[test]
 fn gobgp_follows_load_update_and_restart() {
-    let Some(mut run) = Scenario::<GoBgp>::begin(4) else {
+    let Some(mut run) = Scenario::<GoBgp>::begin(Way::Tcp, 4) else {
         return;
     };
     run.update();
@@ -104,4 +109,26 @@ fn gobgp_follows_load_update_and_restart() {
     );
     run.restart();
     assert_eq!(run.peer.counter("Error:"), Some(0));
+}
+
+#[test]
+fn gobgp_has_tcp_only() {
+    let folder = temp_dir();
+    let check = |name: &str, server: &str| {
+        let config = folder.path().join(name);
+        fs::write(&config, configuration(323, server)).unwrap();
+        let mut command = Command::new("gobgpd");
+        command.args(["-d", "-f"]).arg(config);
+        command
+    };
+    for (way, server) in [
+        (Way::TcpMd5, "auth-password = \"secret\""),
+        (Way::Tls, "tls = true"),
+        (Way::TlsCertificate, "tls-cert-file = \"router.crt\""),
+        (Way::SshKey, "ssh-key-file = \"id_ed25519\""),
+        (Way::SshPassword, "ssh-password = \"secret\""),
+    ] {
+        let mut usual = check("usual", "record-lifetime = 3600");
+        refuses::<GoBgp>(way, &mut usual, &mut check("wanted", server));
+    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::bird;
 use crate::openbgpd;
 use crate::support::process::run;
 use crate::support::{Need, not_run, program, temp_dir};
@@ -43,11 +44,28 @@ fn bird_accepts_its_section() {
     let Some(bird) = program("bird") else {
         return not_run("README, BIRD", Need::Peers, "no bird");
     };
-    accepts("bird", "remote", "remoat", |config| {
-        let mut command = Command::new(&bird);
+    accepts("bird", "remote", "remoat", bird_check(&bird));
+    accepts("bird-ssh", "private", "secret", bird_check(&bird));
+}
+
+fn bird_check(bird: &Path) -> impl Fn(&Path) -> Command {
+    move |config| {
+        let mut command = Command::new(bird);
         command.args(["-p", "-c"]).arg(config);
         command
-    });
+    }
+}
+
+#[test]
+fn bird_3_accepts_its_section() {
+    for generation in [2, 3] {
+        let Some([bird, _]) = bird::debian13(generation) else {
+            return not_run("README, BIRD 3", Need::Peers, bird::NOT_FETCHED);
+        };
+        accepts("bird3", "aspa table", "aspa tabel", bird_check(&bird));
+        accepts("bird-ssh", "private", "secret", bird_check(&bird));
+        accepts("bird-md5", "md5", "md6", bird_check(&bird));
+    }
 }
 
 #[test]
@@ -55,11 +73,13 @@ fn frr_accepts_its_section() {
     let Some(vtysh) = program("vtysh") else {
         return not_run("README, FRR", Need::Peers, "no vtysh");
     };
-    accepts("frr", "rpki cache", "rpki cash", |config| {
+    let check = |config: &Path| {
         let mut command = Command::new(&vtysh);
         command.args(["-C", "--inputfile"]).arg(config);
         command
-    });
+    };
+    accepts("frr", "rpki cache", "rpki cash", check);
+    accepts("frr-ssh", "rpki cache", "rpki cash", check);
 }
 
 #[test]

@@ -1,58 +1,91 @@
-//! First load, update, restart: the three steps that every peer goes through.
+//! First load, update, restart: the steps that every peer goes through.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::door::{Door, Way};
 use crate::support::payloads::{Payloads, Prng, Vrp};
 use crate::support::server::RtrServer;
 use crate::support::{Need, not_run, report, wait_for};
+use crate::table;
 
 /// How many VRPs the first list has.
 const VRPS: usize = 1500;
 
 /// A program that holds what an RTR server has sent.
 pub(crate) trait Peer: Sized {
-    /// What reports call it.
-    const NAME: &'static str;
+    /// What it can show of what it holds, which is compared whole.
+    const SHOWS: &'static str = "VRPs";
+
+    /// How it follows the server.
+    const HABIT: Habit = Habit::Live;
 
     /// How long it may take by its own habits to follow the server; a busy machine included.
     const PATIENCE: Duration;
 
+    /// What it is called, with its version.
+    fn name() -> String;
+
     /// Why it cannot run here.
     fn missing() -> Option<String>;
 
-    /// Starts it on the server at this port of 127.0.0.1.
-    fn start(port: u16) -> Self;
+    /// Starts it on the server behind this door.
+    fn start(door: &Door) -> Self;
 
     /// Whether it holds exactly these payloads, as far as it can show them; else what differs.
     fn check(&mut self, payloads: &Payloads) -> Result<(), String>;
 }
 
+/// How a client follows the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Habit {
+    /// It stays, and takes an update when it is told of one.
+    Live,
+    /// It ends with the full set, and takes another one.
+    Fetch,
+}
+
+impl Habit {
+    /// As the table has it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Fetch => "fetches",
+        }
+    }
+}
+
 /// A peer and its server, on the way through the three steps.
 pub(crate) struct Scenario<P> {
+    // Before the server: a peer that lives on would try to come back.
     pub(crate) peer: P,
     pub(crate) server: RtrServer,
-    payloads: Payloads,
+    pub(crate) payloads: Payloads,
+    door: Door,
+    name: String,
     random: Prng,
 }
 
 impl<P: Peer> Scenario<P> {
     /// The first load. `None` when the peer is not there and need not be.
     #[track_caller]
-    pub(crate) fn begin(seed: u64) -> Option<Self> {
+    pub(crate) fn begin(way: Way, seed: u64) -> Option<Self> {
         if let Some(why) = P::missing() {
-            not_run(P::NAME, Need::Peers, &why);
+            let what = std::any::type_name::<P>();
+            not_run(&format!("{what} over {}", way.name()), Need::Peers, &why);
             return None;
         }
         let mut random = Prng::new(seed);
         let payloads = Payloads::all_kinds(VRPS, &mut random);
-        let server = RtrServer::start(&payloads);
+        let (door, server) = Door::open(way, &payloads);
         let mut run = Self {
-            peer: P::start(server.port()),
+            peer: P::start(&door),
             server,
             payloads,
+            door,
+            name: P::name(),
             random,
         };
         run.converge("first load");
@@ -65,6 +98,9 @@ impl<P: Peer> Scenario<P> {
         self.change(30, 20);
         self.server.publish(&self.payloads);
         self.converge("update");
+        self.server.is_well();
+        let client = (self.name.as_str(), P::SHOWS);
+        table::cell(client, self.door.way, P::HABIT.word());
     }
 
     /// The server is killed, and started again on another list.
@@ -75,6 +111,7 @@ impl<P: Peer> Scenario<P> {
         self.server.publish(&self.payloads);
         self.server.start_again();
         self.converge("restart");
+        self.server.is_well();
     }
 
     fn change(&mut self, add: usize, remove: usize) {
@@ -86,12 +123,12 @@ impl<P: Peer> Scenario<P> {
     #[track_caller]
     fn converge(&mut self, step: &str) {
         let begin = Instant::now();
-        let what = format!("{} after {step}", P::NAME);
+        let who = format!("{} over {}", self.name, self.door.way.name());
+        let what = format!("{who} after {step}");
         wait_for(&what, P::PATIENCE, || self.peer.check(&self.payloads));
         let seconds = begin.elapsed().as_secs_f32();
         report(&format!(
-            "interop: {}: {step} complete after {seconds:.1} s",
-            P::NAME
+            "interop: {who}: {step} complete after {seconds:.1} s"
         ));
     }
 }

@@ -63,6 +63,14 @@ impl Cache {
         Self::spawn_with(folder, &["--config", &path], Stdio::null(), "127.0.0.1:0")
     }
 
+    /// The same with a listener over something else than TCP, as these keys say.
+    #[track_caller]
+    pub(crate) fn configured_over(folder: tempfile::TempDir, transport: &str, rest: &str) -> Self {
+        write_config_over(&folder, "", transport, rest);
+        let path = config_in(&folder).into_os_string().into_string().unwrap();
+        Self::spawn_with(folder, &["--config", &path], Stdio::null(), "127.0.0.1:0")
+    }
+
     /// Writes another configuration file, which counts after a reload.
     pub(crate) fn reconfigure(&self, rest: &str) {
         write_config(&self.folder, "", rest);
@@ -285,10 +293,14 @@ fn config_in(folder: &tempfile::TempDir) -> PathBuf {
 }
 
 fn write_config(folder: &tempfile::TempDir, rtr: &str, rest: &str) {
+    write_config_over(folder, rtr, "transport = \"tcp\"\n", rest);
+}
+
+fn write_config_over(folder: &tempfile::TempDir, rtr: &str, transport: &str, rest: &str) {
     let control = folder.path().join("control");
     let text = format!(
         "control = \"{}\"\n[rtr]\nnotify-interval = \"1s\"\n{rtr}\
-         [[listener]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\n{rest}\n",
+         [[listener]]\n{transport}address = \"127.0.0.1:0\"\n{rest}\n",
         control.display()
     );
     // Renamed into place, as an operator's editor does it.

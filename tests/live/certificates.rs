@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use rutter::config::{ClientCertificate, Origin, Proxy, Source};
+use rutter::config::{Origin, Proxy, Source};
 use rutter::daemon::source::SourceError;
 use rutter::daemon::source::error::{RedirectError, RefusedBy};
 use tokio::runtime::Runtime;
@@ -117,7 +117,7 @@ fn document() -> String {
 fn source(url: &str, ca: PathBuf) -> Source {
     let mut source = Source::new("test", Origin::At(url.parse().unwrap()));
     source.web.proxy = Proxy::Direct;
-    source.web.ca = vec![ca];
+    source.tls.ca = vec![ca];
     source
 }
 
@@ -189,10 +189,7 @@ fn a_client_shows_its_certificate_whatever_the_form_of_its_key() {
     let url = format!("https://localhost:{}/json", address.port());
     let with = |chain: &str, key: &str| {
         let mut source = source(&url, folder.join("ca.pem"));
-        source.web.client_certificate = Some(ClientCertificate {
-            chain: folder.join(chain),
-            key: folder.join(key),
-        });
+        source.tls.certificate = Some((folder.join(chain), folder.join(key)));
         source
     };
     Runtime::new().unwrap().block_on(async {
@@ -263,10 +260,7 @@ fn a_client_certificate_is_shown_to_the_first_server_only() {
     let first = serve(folder, Clients::Certified, moved);
     let url = format!("https://localhost:{}/json", first.port());
     let mut source = source(&url, folder.join("ca.pem"));
-    source.web.client_certificate = Some(ClientCertificate {
-        chain: folder.join("pkcs8.pem"),
-        key: folder.join("pkcs8.key"),
-    });
+    source.tls.certificate = Some((folder.join("pkcs8.pem"), folder.join("pkcs8.key")));
     Runtime::new().unwrap().block_on(async {
         let error = error(source).await;
         assert_eq!(error.kind(), "certificate", "{error:?}");

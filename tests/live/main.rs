@@ -8,11 +8,17 @@
 //! wait has an end.
 
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod cache;
+#[cfg(test)]
+mod carriers;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod chain;
+#[cfg(test)]
+mod doors;
 #[cfg(test)]
 mod doubts;
 #[cfg(test)]
@@ -25,6 +31,7 @@ mod failures;
 mod guarding;
 #[cfg(test)]
 mod http;
+#[cfg(test)]
 mod https;
 #[cfg(test)]
 mod limits;
@@ -37,15 +44,27 @@ mod operations;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod pki;
+#[cfg(test)]
+mod readers;
+#[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
 mod router;
 #[cfg(test)]
+mod secure;
+#[cfg(test)]
 mod sources;
+#[cfg(test)]
+mod ssh;
 #[cfg(test)]
 mod stop;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod web;

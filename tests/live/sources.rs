@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rutter::client;
-use rutter::net::Endpoint;
+use rutter::net::{Endpoint, Target};
 use rutter::rtr::client::ClientConfig;
 use rutter::rtr::{Version, Versions};
 
@@ -63,6 +63,7 @@ fn the_library_client_loads_what_the_file_has() {
     let Ok(Endpoint::Tcp(at)) = format!("tcp://{}", cache.address()).parse() else {
         panic!("no endpoint");
     };
+    let target = Target::Tcp(at);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -72,7 +73,7 @@ fn the_library_client_loads_what_the_file_has() {
             versions: Versions::new(Version::V0, version).unwrap(),
             ..ClientConfig::default()
         };
-        let fetch = client::fetch(&at, config, PATIENCE, |_| {});
+        let fetch = client::fetch(&target, config, PATIENCE, |_| {});
         let set = runtime.block_on(fetch).unwrap().set;
         let kinds = (set.router_keys().len(), set.aspas().len());
         assert_eq!(set.vrps().count(), payloads.vrps.len());

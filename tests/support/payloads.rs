@@ -137,6 +137,12 @@ pub(crate) struct Aspa {
     pub(crate) providers: BTreeSet<u32>,
 }
 
+impl fmt::Display for Aspa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AS{} by {:?}", self.customer, self.providers)
+    }
+}
+
 impl Aspa {
     fn random(random: &mut Prng) -> Self {
         let providers = 1 + random.below(8);

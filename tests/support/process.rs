@@ -1,6 +1,8 @@
 //! Child processes that end with the value that holds them.
 
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -30,6 +32,27 @@ impl Process {
             log: log.to_owned(),
             name,
         }
+    }
+
+    /// Starts the command with both of its ends in a socket, and its errors in `log`.
+    #[track_caller]
+    pub(crate) fn piped(command: &mut Command, log: &Path) -> (Self, UnixStream) {
+        let name = format!("{command:?}");
+        let (ours, its) = UnixStream::pair().unwrap();
+        let child = command
+            .stdin(OwnedFd::from(its.try_clone().unwrap()))
+            .stdout(OwnedFd::from(its))
+            .stderr(File::create(log).unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        // The command holds the child's ends until it is set to others.
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let process = Self {
+            child,
+            log: log.to_owned(),
+            name,
+        };
+        (process, ours)
     }
 
     /// Kills it (SIGKILL) and waits until it is gone.

@@ -1,5 +1,6 @@
 //! The built server, started and stopped from outside.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) struct RtrServer {
     // Before the folder, so that its log is still there when it is dropped.
     process: Process,
     folder: tempfile::TempDir,
+    listener: String,
     port: u16,
     starts: u32,
 }
@@ -26,11 +28,18 @@ impl RtrServer {
     /// Timers are short: a Notify may follow another after a second, routers retry after two.
     #[track_caller]
     pub(crate) fn start(payloads: &Payloads) -> Self {
+        Self::listening(payloads, "")
+    }
+
+    /// The same, with these further keys of its listener.
+    #[track_caller]
+    pub(crate) fn listening(payloads: &Payloads, listener: &str) -> Self {
         let folder = super::temp_dir();
         payloads.write_json(&folder.path().join("vrps.json"));
-        let (process, port) = launch(&folder, 0, 0);
+        let (process, port) = launch(&folder, listener, 0, 0);
         Self {
             folder,
+            listener: listener.to_owned(),
             process,
             port,
             starts: 1,
@@ -55,7 +64,7 @@ impl RtrServer {
     /// Starts it again on its port, after [`kill`](Self::kill).
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
-        let (process, port) = launch(&self.folder, self.port, self.starts);
+        let (process, port) = launch(&self.folder, &self.listener, self.port, self.starts);
         assert_eq!(port, self.port);
         self.process = process;
         self.starts += 1;
@@ -66,6 +75,16 @@ impl RtrServer {
         self.process.output()
     }
 
+    /// It runs, and has logged no error since its last start.
+    #[track_caller]
+    pub(crate) fn is_well(&mut self) {
+        self.process.check().unwrap();
+        let log = self.log();
+        let bad = |line: &&str| line.contains(" ERROR ") || line.contains("panicked");
+        let lines: Vec<&str> = log.lines().filter(bad).collect();
+        assert!(lines.is_empty(), "{lines:#?}");
+    }
+
     fn source(&self) -> PathBuf {
         self.folder.path().join("vrps.json")
     }
@@ -73,17 +92,27 @@ impl RtrServer {
 
 /// Starts the program and learns its port from the line that says where it listens.
 #[track_caller]
-fn launch(folder: &tempfile::TempDir, port: u16, starts: u32) -> (Process, u16) {
+fn launch(folder: &tempfile::TempDir, listener: &str, port: u16, starts: u32) -> (Process, u16) {
+    let config = folder.path().join("rutter.toml");
+    fs::write(
+        &config,
+        format!(
+            "control = \"control\"\n\
+             [rtr]\n\
+             refresh = \"60s\"\n\
+             retry = \"2s\"\n\
+             expire = \"600s\"\n\
+             notify-interval = \"1s\"\n\
+             [[source]]\n\
+             url = \"vrps.json\"\n\
+             [[listener]]\n\
+             address = \"127.0.0.1:{port}\"\n\
+             {listener}\n"
+        ),
+    )
+    .unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rutter"));
-    command
-        .arg("serve")
-        .arg("--source")
-        .arg(folder.path().join("vrps.json"))
-        .args(["--listen", &format!("tcp://127.0.0.1:{port}")])
-        .args(["--set", "rtr.refresh=60s"])
-        .args(["--set", "rtr.retry=2s"])
-        .args(["--set", "rtr.expire=600s"])
-        .args(["--set", "rtr.notify-interval=1s"]);
+    command.arg("serve").arg("--config").arg(config);
     let log = folder.path().join(format!("server-{starts}.log"));
     let mut process = Process::start(&mut command, &log);
     let port = wait_for("the server listens", START, || {

@@ -20,6 +20,7 @@ pub(super) struct Draft {
     pub(super) merge: Part,
     pub(super) slurm: Part,
     pub(super) listeners: Vec<Part>,
+    pub(super) profile: Part,
     pub(super) limits: Part,
     pub(super) http: Part,
 }
@@ -144,6 +145,7 @@ impl Draft {
             .chain(self.sources.iter().map(element("[[source]]")))
             .chain([("[merge]", &self.merge), ("[slurm]", &self.slurm)])
             .chain(self.listeners.iter().map(element("[[listener]]")))
+            .chain([("[[profile]]", &self.profile)])
             .chain([("[limits]", &self.limits), ("[http]", &self.http)]);
         for (header, Part(lines)) in parts.filter(|(_, part)| !part.is_empty()) {
             text.push_str(&format!("\n{header}\n{}\n", lines.join("\n")));

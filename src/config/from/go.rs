@@ -229,6 +229,7 @@ pub(super) fn convert(flavour: Flavour, given: &Given) -> Result<String, Vec<Str
     source(&mut flags, cache, &mut draft);
     slurm(&flags, &mut draft);
     places(&mut flags, &mut draft);
+    everybody(&flags, &mut draft);
     nothing(&flags, &mut draft);
     if flags.errors.is_empty() {
         Ok(draft.to_toml(&format!(
@@ -268,8 +269,11 @@ fn environment(given: &Given, flags: &mut Flags, draft: &mut Draft) -> Option<St
                 Err(reason) => flags.errors.push(format!("{name}: {reason}")),
             },
             (Some("CACHE"), _) if flags.flavour == StayRtr => cache = Some(value),
-            (Some("SSH_PASSWORD" | "SSH_AUTHORIZEDKEYS"), _) => draft.remark(format!(
-                "{name} is left out: this version does not have SSH yet"
+            (Some("SSH_PASSWORD"), _) => draft.remark(format!(
+                "{name}: its value belongs into the file that password-file names"
+            )),
+            (Some("SSH_AUTHORIZEDKEYS"), _) => draft.remark(format!(
+                "{name}: its lines belong into the file that authorized-keys names"
             )),
             (_, "HTTP_PROXY" | "HTTPS_PROXY" | "NO_PROXY" | "ALL_PROXY") => draft.remark(format!(
                 "{name} counts here, too, when it is in the environment of the server"
@@ -385,15 +389,11 @@ fn places(flags: &mut Flags, draft: &mut Draft) {
         let mut part = Part::default();
         part.address(address);
         draft.listeners.push(part);
-    } else {
+    } else if ["tls.bind", "ssh.bind"].map(|name| flags.value(name, "")) == ["", ""] {
         draft.remark("-bind was empty: here there is always a listener, tcp://127.0.0.1:8282");
     }
-    for (name, transport) in [("tls.bind", "TLS"), ("ssh.bind", "SSH")] {
-        if let Some(text) = flags.typed(name).filter(|text| !text.is_empty()) {
-            let text = format!("-{name} {text}: this version does not have {transport} yet");
-            draft.remark(text);
-        }
-    }
+    tls(flags, draft);
+    ssh(flags, draft);
     let default = flags.flavour.metrics();
     let Some(address) = flags.address("metrics.addr", default) else {
         return;
@@ -412,27 +412,120 @@ fn places(flags: &mut Flags, draft: &mut Draft) {
     }
 }
 
+/// Certificates of clients were not asked for there.
+fn tls(flags: &mut Flags, draft: &mut Draft) {
+    let Some(address) = flags.address("tls.bind", "") else {
+        unused(flags, draft, "tls.bind", &["tls.cert", "tls.key"]);
+        return;
+    };
+    let mut part = Part::default();
+    part.set("transport", "tls");
+    part.address(address);
+    for (flag, key) in [("tls.cert", "certificate"), ("tls.key", "key")] {
+        match flags.typed(flag).filter(|path| !path.is_empty()) {
+            Some(path) => {
+                draft.relative(&format!("-{flag}"), path);
+                part.set(key, path);
+            }
+            None => flags.errors.push(format!("-tls.bind needs -{flag}")),
+        }
+    }
+    draft.listeners.push(part);
+}
+
+/// Nobody gets in here without a key that is known or a password, whatever did there.
+fn ssh(flags: &mut Flags, draft: &mut Draft) {
+    const KEYS: &str = "authorized_keys";
+    let Some(address) = flags.address("ssh.bind", "") else {
+        unused(flags, draft, "ssh.bind", &SSH_FLAGS);
+        return;
+    };
+    let mut part = Part::default();
+    part.set("transport", "ssh");
+    part.address(address);
+    let host_key = flags.value("ssh.key", "private.pem");
+    draft.relative("-ssh.key", host_key);
+    part.set("host-keys", host_key);
+    let [password, key] =
+        ["ssh.method.password", "ssh.method.key"].map(|name| flags.is(name, false));
+    let bypass = flags.is("ssh.auth.key.bypass", false);
+    let mut methods = Vec::new();
+    if key || !password {
+        methods.push("publickey");
+    }
+    if password {
+        methods.push("password");
+    }
+    part.set("auth", methods);
+    if key || !password {
+        let file = flags.value("ssh.auth.key.file", "");
+        if !key {
+            part.note("anybody could log in there, without any method; here it takes a key:");
+        } else if bypass {
+            part.note("-ssh.auth.key.bypass let in any key there; here the keys stand in a file:");
+        } else if file.is_empty() {
+            part.note("put the keys that may log in into this file:");
+        }
+        let file = if file.is_empty() || bypass || !key {
+            KEYS
+        } else {
+            file
+        };
+        if file != KEYS {
+            draft.relative("-ssh.auth.key.file", file);
+        }
+        part.set("authorized-keys", file);
+    }
+    if password {
+        part.set("user", flags.value("ssh.auth.user", "rpki"));
+        part.note("-ssh.auth.password: write it into this file, which others cannot read:");
+        part.set("password-file", "ssh-password");
+    }
+    draft.listeners.push(part);
+}
+
+const SSH_FLAGS: [&str; 7] = [
+    "ssh.key",
+    "ssh.method.password",
+    "ssh.method.key",
+    "ssh.auth.user",
+    "ssh.auth.password",
+    "ssh.auth.key.bypass",
+    "ssh.auth.key.file",
+];
+
+/// Flags that did nothing without another one.
+fn unused(flags: &Flags, draft: &mut Draft, without: &str, names: &[&str]) {
+    for name in names.iter().filter(|name| flags.typed(name).is_some()) {
+        draft.remark(format!("-{name}: it did nothing there without -{without}"));
+    }
+}
+
+/// What all routers get, where it is not what they get by default.
+fn everybody(flags: &Flags, draft: &mut Draft) {
+    let quiet = !flags.is("notifications", true);
+    let no_keys = flags.is("disable.bgpsec", false);
+    if !quiet && !no_keys {
+        return;
+    }
+    draft.profile.set("name", "everybody");
+    if quiet {
+        draft.profile.note("-notifications=false:");
+        draft.profile.set("notify", false);
+    }
+    if no_keys {
+        draft.profile.note("-disable.bgpsec:");
+        draft.profile.set("kinds", vec!["vrp", "aspa"]);
+    }
+}
+
 /// What does nothing, there or here.
 fn nothing(flags: &Flags, draft: &mut Draft) {
     let remarks = [
-        ("notifications", "Serial Notifies are always sent"),
-        (
-            "disable.bgpsec",
-            "router keys cannot be left out yet, but for highest-version = 0",
-        ),
         (
             "enable.nodelay",
             "it did nothing there, and is always on here",
         ),
-        ("tls.cert", "this version does not have TLS yet"),
-        ("tls.key", "this version does not have TLS yet"),
-        ("ssh.key", "this version does not have SSH yet"),
-        ("ssh.method.password", "this version does not have SSH yet"),
-        ("ssh.method.key", "this version does not have SSH yet"),
-        ("ssh.auth.user", "this version does not have SSH yet"),
-        ("ssh.auth.password", "this version does not have SSH yet"),
-        ("ssh.auth.key.bypass", "this version does not have SSH yet"),
-        ("ssh.auth.key.file", "this version does not have SSH yet"),
         ("loglevel", "here it is a flag, --log"),
         ("log.verbose", "here it is a flag, --log debug"),
         ("version", "here it is rutter --version"),
@@ -443,10 +536,7 @@ fn nothing(flags: &Flags, draft: &mut Draft) {
         ("useserial", "serials are always our own here"),
     ];
     for (name, remark) in remarks {
-        // A default that was typed out changes nothing.
-        let harmless = name == "notifications" && flags.is(name, true)
-            || name == "disable.bgpsec" && !flags.is(name, false);
-        if flags.typed(name).is_some() && !harmless {
+        if flags.typed(name).is_some() {
             draft.remark(format!("-{name}: {remark}"));
         }
     }

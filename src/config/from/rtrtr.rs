@@ -120,12 +120,8 @@ impl Graph {
                 continue;
             };
             match text(target, "type") {
-                Some("rtr") => self.rtr(&at, target),
-                Some("rtr-tls") => {
-                    let remark = format!("{at}: this version does not have TLS yet");
-                    self.draft.remark(remark);
-                    continue;
-                }
+                Some("rtr") => self.rtr(&at, target, &[]),
+                Some("rtr-tls") => self.rtr(&at, target, &["certificate", "key"]),
                 Some("http") => {
                     self.known(&at, target, &["type", "path", "format", "unit"]);
                     self.draft
@@ -157,26 +153,36 @@ impl Graph {
         }
     }
 
-    fn rtr(&mut self, at: &str, target: &Table) {
-        self.known(
-            at,
-            target,
-            &[
-                "type",
-                "listen",
-                "unit",
-                "history-size",
-                "refresh",
-                "retry",
-                "expire",
-                "client-metrics",
-            ],
-        );
+    /// `files` are the keys of TLS, which have the same names here.
+    fn rtr(&mut self, at: &str, target: &Table, files: &[&str]) {
+        let keys = [
+            "type",
+            "listen",
+            "unit",
+            "history-size",
+            "refresh",
+            "retry",
+            "expire",
+            "client-metrics",
+        ];
+        self.known(at, target, &[&keys, files].concat());
+        for key in files {
+            match text(target, key) {
+                Some(file) => self.draft.relative(&format!("{at}.{key}"), file),
+                None => self.errors.push(format!("{at} has no {key}")),
+            }
+        }
         for listen in target.get("listen").map(texts).unwrap_or_default() {
             match listen.parse::<SocketAddr>() {
                 Ok(address) => {
                     let mut part = Part::default();
+                    if !files.is_empty() {
+                        part.set("transport", "tls");
+                    }
                     part.address(address);
+                    for key in files {
+                        part.set(key, text(target, key).unwrap_or_default());
+                    }
                     self.draft.listeners.push(part);
                 }
                 Err(_) => self
@@ -275,19 +281,27 @@ impl Graph {
         part.set("name", name);
         match text(&unit, "type") {
             Some("json") => self.json(&at, &unit, &mut part),
-            Some("rtr") => {
-                self.known(&at, &unit, &["type", "remote", "retry"]);
+            Some(kind @ ("rtr" | "rtr-tls")) => {
+                let scheme = if kind == "rtr" { "tcp" } else { "tls" };
+                let known = ["type", "remote", "retry", "cacerts"];
+                let known = known
+                    .iter()
+                    .filter(|key| kind != "rtr" || **key != "cacerts");
+                self.known(&at, &unit, &known.copied().collect::<Vec<_>>());
                 let remote = text(&unit, "remote").unwrap_or_default();
-                if let Err(reason) = part.url(&format!("tcp://{remote}")) {
+                if let Err(reason) = part.url(&format!("{scheme}://{remote}")) {
                     self.errors.push(format!("{at}.remote: {reason}"));
+                }
+                if let Some(files) = unit.get("cacerts").map(texts) {
+                    for file in &files {
+                        self.draft.relative(&format!("{at}.cacerts"), file);
+                    }
+                    part.note("cacerts were trusted beside the CAs of the web there; here alone:");
+                    part.set("ca", files);
                 }
                 if unit.contains_key("retry") {
                     part.note("retry: here it grows from failure to failure");
                 }
-            }
-            Some("rtr-tls") => {
-                let remark = format!("{at} is left out: this version does not have TLS yet");
-                return self.draft.remark(remark);
             }
             Some(kind @ ("any" | "merge" | "slurm")) => {
                 return self.errors.push(format!(

@@ -3,7 +3,11 @@
 use std::fs;
 
 use super::{Given, Peer, convert};
-use crate::config::{Config, Loaded, MergeMode, Origin, Settings};
+use crate::config::{Carrier, Config, Loaded, MergeMode, Origin, Settings};
+use crate::net::Transport;
+use crate::net::ssh::{Keys, Passwords};
+use crate::net::tls::ClientAuth;
+use crate::payload::{Kind, Kinds};
 
 fn given(arguments: &[&str]) -> Given {
     Given {
@@ -17,7 +21,15 @@ fn given(arguments: &[&str]) -> Given {
 fn read(peer: Peer, given: &Given) -> (String, Loaded) {
     let toml = convert(peer, given).unwrap_or_else(|errors| panic!("{errors:?}"));
     let folder = tempfile::tempdir().unwrap();
-    for name in ["slurm.json", "a.pem"] {
+    for name in [
+        "slurm.json",
+        "a.pem",
+        "key.pem",
+        "private.pem",
+        "keys",
+        "authorized_keys",
+        "ssh-password",
+    ] {
         fs::write(folder.path().join(name), "{}").unwrap();
     }
     let file = folder.path().join("r.toml");
@@ -138,8 +150,8 @@ fn flags_of_stayrtr_are_read_as_go_reads_them() {
     assert!(config.http.addresses.is_empty());
     for said in [
         "-maxconn 7",
-        "-ssh.bind :22",
-        "-ssh.auth.password:",
+        "# address = \"[::]:22\"",
+        "anybody could log in there",
         "expire was 10 s",
     ] {
         assert!(toml.contains(said), "{said}\n{toml}");
@@ -147,6 +159,75 @@ fn flags_of_stayrtr_are_read_as_go_reads_them() {
     for unsaid in ["s3cret", "bgpsec", "notifications"] {
         assert!(!toml.contains(unsaid), "{unsaid}\n{toml}");
     }
+}
+
+fn carrier(loaded: &Loaded, at: usize) -> &Carrier {
+    &loaded.config.listeners[at].carrier
+}
+
+#[test]
+fn tls_and_ssh_of_stayrtr_are_listeners() {
+    let typed = given(&[
+        "-bind=",
+        "-tls.bind=127.0.0.1:8283",
+        "-tls.cert=a.pem",
+        "-tls.key=key.pem",
+        "-ssh.bind=127.0.0.1:8284",
+        "-ssh.method.password",
+        "-ssh.auth.user=me",
+        "-ssh.auth.password=s3cret",
+        "-ssh.method.key",
+        "-ssh.auth.key.file=keys",
+        "-notifications=false",
+        "-disable.bgpsec",
+    ]);
+    let (toml, loaded) = read(Peer::StayRtr, &typed);
+    assert_eq!(loaded.config.listeners.len(), 2, "{toml}");
+    let Carrier::Tls(tls) = carrier(&loaded, 0) else {
+        panic!("{toml}")
+    };
+    assert_eq!(tls.clients, ClientAuth::None);
+    let Carrier::Ssh(ssh) = carrier(&loaded, 1) else {
+        panic!("{toml}")
+    };
+    assert!(matches!(&ssh.keys, Some(Keys::Authorized(files)) if files[0].ends_with("keys")));
+    assert!(matches!(&ssh.passwords, Some(Passwords::Single { user, .. }) if &**user == "me"));
+    assert!(
+        !toml.contains("s3cret") && !toml.contains("-bind was empty"),
+        "{toml}"
+    );
+    let [everybody] = loaded.config.profiles.as_slice() else {
+        panic!("{toml}")
+    };
+    assert_eq!(everybody.notify, Some(false));
+    assert_eq!(everybody.kinds, Some(Kinds::ALL.without(Kind::RouterKey)));
+}
+
+#[test]
+fn what_let_everybody_in_does_not_here() {
+    let bind = "-ssh.bind=127.0.0.1:8284";
+    for (flags, said) in [
+        (&[bind][..], "anybody could log in there"),
+        (
+            &[bind, "-ssh.method.key", "-ssh.auth.key.bypass"],
+            "-ssh.auth.key.bypass let in any key there",
+        ),
+    ] {
+        let (toml, loaded) = read(Peer::GoRtr, &given(flags));
+        let Carrier::Ssh(ssh) = carrier(&loaded, 1) else {
+            panic!("{toml}")
+        };
+        assert!(matches!(&ssh.keys, Some(Keys::Authorized(_))), "{toml}");
+        assert!(toml.contains(said), "{toml}");
+    }
+    let (toml, loaded) = read(Peer::GoRtr, &given(&["-ssh.method.key", "-tls.key=x"]));
+    assert_eq!(loaded.config.listeners.len(), 1);
+    assert!(
+        toml.contains("-tls.key: it did nothing there without -tls.bind"),
+        "{toml}"
+    );
+    let missing = given(&["-tls.bind=:8283", "-tls.cert=a.pem"]);
+    refused(Peer::StayRtr, &missing, &["-tls.bind needs -tls.key"]);
 }
 
 #[test]
@@ -311,6 +392,29 @@ fn a_graph_of_rtrtr_becomes_one_path() {
 }
 
 #[test]
+fn tls_of_rtrtr_is_tls_here() {
+    let graph = GRAPH
+        .replace(
+            "type = \"rtr\"\nremote",
+            "type = \"rtr-tls\"\ncacerts = [\"a.pem\"]\nremote",
+        )
+        .replace(
+            "type = \"rtr\"\nlisten",
+            "type = \"rtr-tls\"\ncertificate = \"a.pem\"\nkey = \"key.pem\"\nlisten",
+        );
+    let (toml, loaded) = read(Peer::Rtrtr, &file(&graph));
+    let source = &loaded.config.sources[2];
+    assert_eq!(source.origin.to_string(), "tls://cache.example:323");
+    assert_eq!(source.tls.ca.len(), 1, "{toml}");
+    let both = [0, 1].map(|at| carrier(&loaded, at).transport());
+    assert_eq!(both, [Transport::Tls, Transport::Tls], "{toml}");
+    let bare = file(&graph.replace("key = \"key.pem\"\n", ""));
+    refused(Peer::Rtrtr, &bare, &["targets.routers has no key"]);
+    let plain = file(&GRAPH.replace("retry = 10", "cacerts = [\"a.pem\"]"));
+    refused(Peer::Rtrtr, &plain, &["unknown key units.c.cacerts"]);
+}
+
+#[test]
 fn a_graph_that_is_no_path_is_refused() {
     let change = |from: &str, to: &str| file(&GRAPH.replace(from, to));
     let circle = change("source = \"one\"", "source = \"local\"");
@@ -334,7 +438,7 @@ fn a_graph_that_is_no_path_is_refused() {
 #[test]
 fn no_word_breaks_out_of_its_comment_or_text() {
     let typed = given(&[
-        "-tls.bind",
+        "-metrics.path",
         "x\n[rtr]\nrefresh = \"1s\"",
         "-cache",
         "/a\"\nb",

@@ -1,5 +1,7 @@
 //! The file, the environment and the flags, from literal texts.
 
+mod secure;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -32,7 +34,15 @@ fn file_and(
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("r.toml");
     fs::write(&file, text).unwrap();
-    for beside in ["token", "ca.pem", "cert.pem", "key.pem", "local.json"] {
+    for beside in [
+        "token",
+        "ca.pem",
+        "cert.pem",
+        "key.pem",
+        "local.json",
+        "keys",
+        "users",
+    ] {
         fs::write(folder.path().join(beside), "x").unwrap();
     }
     let mut settings = Settings {
@@ -159,7 +169,7 @@ fn everything_in_the_file_arrives() {
     assert!(!a.web.conditional);
     assert_eq!(a.web.headers.len(), 2);
     assert!(a.web.bearer_token.as_ref().unwrap().is_absolute());
-    assert!(a.web.client_certificate.is_some() && a.web.ca.len() == 1);
+    assert!(a.tls.certificate.is_some() && a.tls.ca.len() == 1);
     assert_ne!(a.web.proxy, crate::config::Proxy::Environment);
     assert_eq!((&*b.name, b.max_age), ("tcp://cache.example:323", None));
     assert_eq!(config.merge.mode, MergeMode::Quorum { least: 2 });
@@ -176,10 +186,11 @@ fn everything_in_the_file_arrives() {
     assert_eq!(config.limits.connections, 9);
     assert_eq!(config.http.addresses.len(), 1);
     assert!(config.http.token.is_some());
-    let [warning] = loaded.warnings.as_slice() else {
+    let [warning, other] = loaded.warnings.as_slice() else {
         panic!("{:?}", loaded.warnings)
     };
     assert!(warning.contains("max-age off"), "{warning}");
+    assert!(other.starts_with("http.token-file travels in the clear"));
 }
 
 #[test]
@@ -234,7 +245,8 @@ fn every_mistake_is_reported_where_it_stands() {
             "r.toml:6:7: source.url: unknown scheme \"rtr\"; write tcp://cache.example:323, \
              tls://cache.example:324, ssh://user@cache.example:22, \
              https://validator.example/json, feed+https://leader.example/feed/ or a path \
-             (found \"rtr://x\", expected a path, \"-\", http://…, https://… or tcp://host:port)",
+             (found \"rtr://x\", expected a path, \"-\", http://…, https://…, tcp://…, tls://… or \
+             ssh://user@host)",
             "r.toml:7:16: source.max-bad-rows: not a share (found \"500%\", expected a share \
              from \"0%\" to \"100%\")",
             "r.toml:9:9: guard.stale: unknown word (found \"keeep\", expected \"keep\" or \
@@ -321,10 +333,6 @@ fn contradictions_are_refused() {
             "listener.versions: versions that are not served (found 2 to 2, expected 0 to 1)",
         ),
         (
-            "[[listener]]\ntransport = \"tls\"\naddress = \"127.0.0.1:1\"\nkey = \"x\"",
-            "r.toml:6:1: listener.key: this version does not have it yet",
-        ),
-        (
             "[[listener]]\nallow = \"192.0.2.0/24\"",
             "r.toml:3:1: listener.address: missing",
         ),
@@ -361,7 +369,7 @@ fn contradictions_are_refused() {
             "r.toml:5:1: source.max-age: shorter than refresh (found 5m, expected 10m or more)",
         ),
         (
-            "[[source]]\nurl = \"tls://h\"",
+            "[[source]]\nurl = \"feed+https://h/\"",
             "source.url: this version does not have such sources yet",
         ),
         (
@@ -390,11 +398,11 @@ fn contradictions_are_refused() {
         let errors = file(&format!("{SOURCE}{text}")).unwrap_err();
         assert!(errors.contains(expected), "{text}\n{errors}");
         let lines = errors.lines().count();
-        assert!(lines == 1 || text.contains("tls"), "{text}\n{errors}");
+        assert_eq!(lines, 1, "{text}\n{errors}");
     }
-    let early = file("state-dir = \"x\"\n[source]\nurl = \"x\"").unwrap_err();
+    let early = file("export = \"x\"\n[source]\nurl = \"x\"").unwrap_err();
     assert!(
-        early.contains("state-dir: this version does not have it yet"),
+        early.contains("export: this version does not have it yet"),
         "{early}"
     );
     assert!(early.contains("expected [[source]]"), "{early}");

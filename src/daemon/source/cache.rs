@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::error::SourceError;
 use super::list::List;
 use super::pace::Pace;
+use super::target::Way;
 use super::{Closed, Content, Occasion, Outlet, Requests, unix_now};
 use crate::client::{FetchError, Follower, FollowerConfig, News};
 use crate::config::Source;
-use crate::net::HostPort;
+use crate::net::{Endpoint, HostPort};
 use crate::payload::Rows;
 use crate::rtr::Timing;
 use crate::rtr::client::{ClientConfig, Epoch, Failure, Update};
@@ -16,27 +19,46 @@ use crate::rtr::client::{ClientConfig, Epoch, Failure, Update};
 /// Delivers what a cache has as often as it changes, and says each time that it does not.
 pub(super) async fn deliver(
     source: &Source,
-    at: &HostPort,
+    endpoint: &Endpoint,
     outlet: &Outlet,
     mut requests: Requests,
 ) -> Result<(), Closed> {
-    let mut follower = Follower::new(at.clone(), config(source));
+    let mut pace = Pace::new(source.refresh);
+    let mut way = Way::new(source, endpoint);
+    let mut occasion = Occasion::Schedule;
+    let target = loop {
+        let error = match way.target().await {
+            Ok(target) => break target,
+            Err(error) => error,
+        };
+        outlet.send(occasion, Err(error), Duration::ZERO).await?;
+        occasion = tokio::select! {
+            asked = requests.next() => asked,
+            () = sleep(pace.failed()) => Occasion::Schedule,
+        };
+    };
     let mut reporter = Reporter {
-        at: at.clone(),
-        pace: Pace::new(source.refresh),
+        at: target.at().clone(),
+        pace,
         delivered: false,
         expire: Duration::ZERO,
     };
-    let mut occasion = Occasion::Schedule;
+    let mut follower = Follower::new(target, config(source));
     loop {
         let news = tokio::select! {
             asked = requests.next() => {
                 occasion = asked;
+                if !follower.is_connected() {
+                    way.renew(&mut follower).await;
+                }
                 follower.ask_now();
                 continue;
             }
             news = follower.next() => news,
         };
+        if matches!(news, News::Lost(_)) {
+            way.renew(&mut follower).await;
+        }
         let took = match &news {
             News::Updated { took, .. } => *took,
             _ => Duration::ZERO,

@@ -10,7 +10,8 @@ use super::intake;
 use crate::client::FetchError;
 use crate::json::ReadError;
 use crate::json::error::Form;
-use crate::net::{HostPort, Url};
+use crate::net::dial::HandshakeError;
+use crate::net::{DialError, HostPort, Reason, Url};
 use crate::payload::UnixTime;
 use crate::rtr::client::Failure;
 
@@ -236,6 +237,7 @@ impl SourceError {
             Self::FromFuture { .. } => "future",
             Self::Stale { .. } | Self::NotValid { .. } => "stale",
             Self::Cache { error, .. } => match error {
+                FetchError::Dial(DialError::Handshake { cause, .. }) => handshake_kind(cause),
                 FetchError::Dial(_) => "unreachable",
                 FetchError::TimedOut(_) => "timeout",
                 FetchError::Transport(_) => "cut_short",
@@ -271,6 +273,28 @@ fn document_kind(error: &ReadError) -> &'static str {
         // A decompressor that runs out of octets in the middle.
         ReadError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => "cut_short",
         _ => "document",
+    }
+}
+
+fn handshake_kind(cause: &HandshakeError) -> &'static str {
+    use crate::net::ssh::ClientError::{
+        ChangedHost, Denied, RevokedHost, UnknownHost, WeakSignatures,
+    };
+    match cause {
+        HandshakeError::Refused(refused) => match refused.reason {
+            Reason::Deadline => "timeout",
+            Reason::UnknownCa
+            | Reason::CertificateTime
+            | Reason::Revoked
+            | Reason::CertificateUsage
+            | Reason::Certificate => "certificate",
+            _ => "unreachable",
+        },
+        HandshakeError::Ssh(UnknownHost { .. } | ChangedHost { .. } | RevokedHost { .. }) => {
+            "host_key"
+        }
+        HandshakeError::Ssh(Denied { .. } | WeakSignatures) => "login",
+        _ => "unreachable",
     }
 }
 

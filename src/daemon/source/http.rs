@@ -58,6 +58,7 @@ impl<'s> Visitor<'s> {
         let place = Place {
             url: url.clone(),
             web: source.web.clone(),
+            tls: source.tls.clone(),
             timeout: source.timeout,
             connect_timeout: source.connect_timeout,
             max_octets: source.max_octets,

@@ -2,7 +2,7 @@
 //!
 //! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
 //! this order: this file, [`list`] and [`error`], then `file` with `look` and `folder`, `http` with `web`, and
-//! `cache` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
+//! `cache` with `target` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
 //! how octets get to a reader that blocks, and `pace` for when to try again.
 //!
 //! Nothing here knows what becomes of a list or merges; and nothing is logged that an update
@@ -21,6 +21,7 @@ mod judge;
 mod look;
 mod pace;
 mod stdin;
+mod target;
 mod watcher;
 mod web;
 
@@ -124,9 +125,11 @@ async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result
         Endpoint::File(path) => file::deliver(source, path, outlet, requests).await,
         Endpoint::Stdin => stdin::deliver(source, outlet, requests).await,
         Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet, requests)).await,
-        Endpoint::Tcp(at) => Box::pin(cache::deliver(source, at, outlet, requests)).await,
+        Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
+            Box::pin(cache::deliver(source, endpoint, outlet, requests)).await
+        }
         // The configuration lets none of these through yet.
-        Endpoint::Tls(_) | Endpoint::Ssh { .. } | Endpoint::Feed(_) => {
+        Endpoint::Feed(_) => {
             let result = Err(SourceError::Reader);
             outlet
                 .send(Occasion::Schedule, result, Duration::ZERO)

@@ -5,6 +5,7 @@ mod file;
 mod folder;
 mod http;
 mod server;
+mod tls;
 mod web;
 
 use std::time::Duration;

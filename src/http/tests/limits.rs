@@ -6,8 +6,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Answer, Running, request, rest, within};
-use crate::http::Limits;
 use crate::http::stall::Stalling;
+use crate::http::{Access, Limits};
+use crate::net::gate::Bounds;
+use crate::net::tls::{Certificate, ClientAuth, ServerOptions, TlsAcceptor};
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -102,10 +104,19 @@ async fn a_body_that_does_not_end_is_not_waited_for() {
 
 #[tokio::test]
 async fn too_many_connections_are_told_so() {
-    let running = Running::start(Limits {
-        connections: 1,
-        ..Limits::default()
-    });
+    for (total, per_address, reason) in [(1, 9, "limit"), (9, 1, "address")] {
+        let bounds = Bounds {
+            total,
+            per_address,
+            per_network: 9,
+        };
+        one_too_many(bounds, reason).await;
+    }
+}
+
+async fn one_too_many(bounds: Bounds, reason: &str) {
+    let running = Running::start(Limits::default());
+    running.gate.resize(bounds);
     let mut first = TcpStream::connect(running.tcp).await.unwrap();
     let half = "GET /metrics HTTP/1.1\r\nHost: test\r\n";
     first.write_all(half.as_bytes()).await.unwrap();
@@ -121,8 +132,8 @@ async fn too_many_connections_are_told_so() {
 
     first.write_all(b"Connection: close\r\n\r\n").await.unwrap();
     let metrics = Answer::read(&rest(&mut first).await);
-    let counted = "rutter_http_connections_refused_total{reason=\"limit\"} 1\n";
-    assert!(metrics.body.contains(counted), "{}", metrics.body);
+    let counted = format!("rutter_http_connections_refused_total{{reason=\"{reason}\"}} 1\n");
+    assert!(metrics.body.contains(&counted), "{}", metrics.body);
     assert!(
         metrics.body.contains("rutter_http_connections 1\n"),
         "{}",
@@ -189,4 +200,60 @@ async fn a_write_that_stalls_fails_and_one_that_moves_does_not() {
     assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
     assert_eq!(begun.elapsed().as_secs(), 30);
     drop(far);
+}
+
+/// With a certificate that is made here; those who come from now on speak TLS.
+fn secure(running: &Running) {
+    let options = ServerOptions {
+        certificate: Certificate::Minted,
+        clients: ClientAuth::None,
+    };
+    let tls = TlsAcceptor::load(&options).unwrap().speaking("http/1.1");
+    let change = |access: &mut Access| access.tls = Some(tls);
+    running.access.send_modify(change);
+}
+
+#[tokio::test]
+async fn a_handshake_has_the_time_of_a_header() {
+    let running = Running::start(Limits {
+        header: SOON,
+        ..Limits::default()
+    });
+    secure(&running);
+    // Nothing, the beginning of a ClientHello, and none.
+    for octets in [
+        &b""[..],
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ] {
+        let answer = running.ask(octets).await;
+        assert!(!answer.contains("HTTP"), "{answer:?}");
+    }
+    let control = running.control(request("GET", "/healthz", "", "")).await;
+    assert_eq!(Answer::read(&control).body, "ok\n");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_handshake_counts_as_a_connection_and_does_not_hold_up_a_stop() {
+    let running = Running::start(Limits::default());
+    secure(&running);
+    running.gate.resize(Bounds {
+        total: 1,
+        per_address: 1,
+        per_network: 1,
+    });
+    let mut first = running.send("\x16\x03\x01").await;
+    within(async {
+        while running.gate.taken() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // In the clear it would be told why.
+    assert_eq!(running.ask("").await, "");
+    let begin = std::time::Instant::now();
+    running.end().await;
+    assert!(begin.elapsed() < Limits::default().header);
+    let _ = within(first.read(&mut [0; 8])).await;
 }

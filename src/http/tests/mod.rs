@@ -23,6 +23,7 @@ use super::shape::{
     Check, GuardStatus, MergeStatus, Moment, Ready, SessionStatus, SlurmState, SlurmStatus, Status,
 };
 use super::{Access, Backend, Limits, Refusal, RefusalKind, Request, Server};
+use crate::net::gate::{Bounds, Gate};
 use crate::payload::UnixTime;
 
 /// Longer than anything takes on a busy machine.
@@ -36,6 +37,7 @@ struct Running {
     control: PathBuf,
     requests: mpsc::Receiver<Request>,
     access: watch::Sender<Access>,
+    gate: Arc<Gate>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
     folder: tempfile::TempDir,
@@ -50,7 +52,12 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let control = folder.path().join("run/control");
         let (access, watched) = watch::channel(Access::default());
-        let mut server = Server::new(watched, limits);
+        let gate = Gate::new(Bounds {
+            total: 128,
+            per_address: 128,
+            per_network: 128,
+        });
+        let mut server = Server::new(watched, Arc::clone(&gate), limits);
         let tcp = server.bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         server.bind_control(&control).unwrap();
         let (commands, requests) = mpsc::channel(1);
@@ -61,6 +68,7 @@ impl Running {
             control,
             requests,
             access,
+            gate,
             stop,
             task,
             folder,
@@ -130,6 +138,7 @@ fn backend(ready: Ready, commands: mpsc::Sender<Request>) -> Backend {
             13 => panic!("an unlucky number"),
             limit => Ok(json!({ "limit": limit })),
         }),
+        clients: Box::new(|limit| Ok(json!({ "total": 0, "limit": limit }))),
         commands,
     }
 }
@@ -171,6 +180,7 @@ pub(super) fn status(ready: Ready) -> Status {
             idle: Vec::new(),
         },
         listeners: Vec::new(),
+        certificates: Vec::new(),
         sessions: SessionStatus::default(),
         reload: None,
         warnings: Vec::new(),

@@ -196,3 +196,19 @@ async fn the_control_socket_speaks_the_same() {
     assert_eq!(Answer::read(&answer).status, 200);
     running.end().await;
 }
+
+#[tokio::test]
+async fn routers_are_listed_up_to_a_limit() {
+    let running = Running::start(Limits::default());
+    for (query, limit) in [("", 100), ("?limit=7", 7)] {
+        let answer = running.get(&format!("/api/v1/clients{query}")).await;
+        assert_eq!(answer.status, 200);
+        let list: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(list["limit"], limit);
+    }
+    for query in ["?limit=10001", "?limit=x", "?all=1"] {
+        let answer = running.get(&format!("/api/v1/clients{query}")).await;
+        assert_eq!(answer.status, 400, "{query}");
+    }
+    running.end().await;
+}

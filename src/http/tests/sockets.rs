@@ -9,10 +9,16 @@ use tokio::sync::watch;
 
 use super::Running;
 use crate::http::{Access, BindError, Limits, Server};
+use crate::net::gate::{Bounds, Gate};
 
 fn server() -> Server {
     let (_, access) = watch::channel(Access::default());
-    Server::new(access, Limits::default())
+    let gate = Gate::new(Bounds {
+        total: 1,
+        per_address: 1,
+        per_network: 1,
+    });
+    Server::new(access, gate, Limits::default())
 }
 
 #[tokio::test]

@@ -1,6 +1,48 @@
 //! SSH (RFC 8210 §9.1) with russh and ring: the subsystem `rpki-rtr` and nothing else.
+//!
+//! Read in this order: `server` (from a socket to a stream), `handler` (what a client may do),
+//! `link` (the socket that russh and we share) with `clear`, `queue` and `first_keys`, `stream`; then `algorithms`,
+//! `host_keys` and `authority`.
+
+mod algorithms;
+mod authority;
+mod authorized_keys;
+mod clear;
+mod client;
+mod client_error;
+mod connection;
+mod cut;
+mod first_keys;
+mod greeter;
+mod handler;
+mod host_keys;
+mod key;
+mod known_hosts;
+mod link;
+pub mod password;
+mod pattern;
+mod penalty;
+mod queue;
+mod server;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod users;
+mod warnings;
 
 use std::path::PathBuf;
+
+use super::secret::Secret;
+
+pub use self::algorithms::UnknownAlgorithm;
+pub use self::authority::Authority;
+pub use self::client::SshConnector;
+pub use self::client_error::{ClientError, ShownKey};
+pub use self::connection::SshConnection;
+pub use self::host_keys::Fingerprint;
+pub use self::server::SshAcceptor;
+pub use self::stream::SshStream;
+pub use self::users::check_name;
 
 /// How a listener speaks SSH. Files are read when the acceptor is made.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,6 +91,14 @@ pub enum Passwords {
         user: Box<str>,
         /// The file.
         file: PathBuf,
+    },
+    /// One user, whose password was made at the start and is gone with the process, for
+    /// demonstrations.
+    Minted {
+        /// The name.
+        user: Box<str>,
+        /// The password.
+        password: Secret,
     },
 }
 

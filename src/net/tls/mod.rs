@@ -1,7 +1,31 @@
 //! TLS (RFC 8210 §9.2) with rustls and ring: versions 1.2 and 1.3, without early data and without
 //! resumption, so that every connection is checked anew.
+//!
+//! The options are here. [`server`] and [`client`] make of them what shakes hands; `stream` is what
+//! comes of that, and `io` is how hyper sees it. `pem` reads their files, [`facts`] is what there is to say of these, with `x509`
+//! to look into them, and `verdict` is why a handshake comes to nothing.
+
+pub mod client;
+pub mod facts;
+mod io;
+mod pem;
+pub mod server;
+pub mod stream;
+mod verdict;
+mod x509;
 
 use std::path::PathBuf;
+
+use rustls::SupportedProtocolVersion;
+use rustls::version::{TLS12, TLS13};
+
+pub use self::client::TlsConnector;
+pub use self::facts::{CertificateFacts, Role, Stage, expiry_stage};
+pub use self::server::TlsAcceptor;
+pub use self::stream::TlsStream;
+
+/// The versions spoken (BCP 195).
+const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// How a listener speaks TLS. Files are read when the acceptor is made.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,3 +87,6 @@ pub struct ClientOptions {
     /// Whether anybody is taken for the server. Loud, and for laboratories only.
     pub insecure: bool,
 }
+
+#[cfg(test)]
+mod tests;

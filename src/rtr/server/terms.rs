@@ -24,6 +24,10 @@ pub struct ServerConfig {
     pub timing: Timing,
     /// The least time between two Serial Notifies of a connection: a minute by RFC 8210 §8.2.
     pub notify_interval: Duration,
+    /// Whether Serial Notifies are sent at all.
+    pub notify: bool,
+    /// Whether a router of version 2 is told of a planned restart (8210bis §8.5).
+    pub announce_restart: bool,
     /// How long a query waits for the first data before No Data Available.
     pub data_wait: Duration,
     /// How long a connection may go without a first query, or with a PDU begun and not ended.
@@ -37,6 +41,8 @@ impl Default for ServerConfig {
             kinds: Kinds::ALL,
             timing: Timing::RECOMMENDED,
             notify_interval: Duration::from_secs(60),
+            notify: true,
+            announce_restart: false,
             data_wait: Duration::from_secs(20),
             input_wait: Duration::from_secs(120),
         }

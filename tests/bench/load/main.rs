@@ -3,10 +3,11 @@
 //! without arguments prints the library's times.
 //!
 //! Read in this order: what is served ([`random`], [`list`], [`json`], [`exceptions`]), how a router is played
-//! ([`wire`], [`session`]), the loads ([`start`], [`sync`], [`update`], [`hold`]), what they are
-//! compared with ([`raw`], [`steps`]), how they are told ([`process`], [`report`]).
+//! ([`wire`], [`session`]), the loads ([`start`], [`sync`], [`secure`], [`update`], [`hold`]), what
+//! they are compared with ([`raw`], [`alone`], [`steps`]), how they are told ([`process`], [`report`]).
 #![expect(clippy::print_stdout, reason = "printing figures is its purpose")]
 
+mod alone;
 mod exceptions;
 mod hold;
 mod json;
@@ -15,6 +16,7 @@ mod process;
 mod random;
 mod raw;
 mod report;
+mod secure;
 mod session;
 mod start;
 mod steps;
@@ -47,6 +49,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Load {
+    Alone(alone::Alone),
     Churn(hold::Churn),
     Generate(Generate),
     Idle(hold::Idle),
@@ -56,6 +59,7 @@ enum Load {
     /// Wait for a server's first full answer
     Ready(update::Ready),
     Record(raw::Record),
+    Secure(secure::Secure),
     Stall(hold::Stall),
     Start(start::Start),
     Steps(steps::Steps),
@@ -120,11 +124,13 @@ fn run(load: Load) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         Load::Steps(steps) => steps.run(),
+        Load::Alone(alone) => local.block_on(&runtime, alone.run()),
         Load::Churn(churn) => local.block_on(&runtime, churn.run()),
         Load::Idle(idle) => local.block_on(&runtime, idle.run()),
         Load::Raw(raw) => local.block_on(&runtime, raw.run()),
         Load::Ready(ready) => local.block_on(&runtime, ready.run()),
         Load::Record(record) => local.block_on(&runtime, record.run()),
+        Load::Secure(secure) => local.block_on(&runtime, secure.run()),
         Load::Stall(stall) => local.block_on(&runtime, stall.run()),
         Load::Start(start) => local.block_on(&runtime, start.run()),
         Load::Sync(sync) => local.block_on(&runtime, sync.run()),

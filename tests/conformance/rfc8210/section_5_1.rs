@@ -72,7 +72,7 @@ fn session_ids_differ_between_versions_and_kinds_and_are_never_zero() {
         }
         assert_eq!(given.len(), 8 + 16);
         for _ in 0..100 {
-            let id = ids.fresh_v0();
+            let id = ids.fresh_v0(Kinds::VRPS);
             assert!(id != SessionId::new(0) && given.insert(id));
         }
     }

@@ -8,9 +8,10 @@ use reqwest::{Certificate, Client, ClientBuilder, Identity, redirect};
 use tokio::task::spawn_blocking;
 
 use super::Place;
-use crate::config::{Proxy, Web};
+use crate::config::Proxy;
 use crate::daemon::source::error::{Cause, SourceError};
 use crate::net::Url;
+use crate::net::tls::ClientOptions;
 
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("rutter/", env!("CARGO_PKG_VERSION"));
@@ -35,7 +36,7 @@ impl Clients {
     /// The same clients, or others when the files of certificates have changed. Blocks: making
     /// them reads the certificates of the system, which takes a while.
     pub(super) fn renewed(old: Option<Self>, place: &Place) -> Result<Self, SourceError> {
-        let stamps: Vec<Option<Stamp>> = files(&place.web).map(|path| stamp(path)).collect();
+        let stamps: Vec<Option<Stamp>> = files(&place.tls).map(|path| stamp(path)).collect();
         match old {
             Some(old) if old.stamps == stamps => Ok(old),
             _ => Ok(Self {
@@ -52,7 +53,7 @@ impl Clients {
 
     /// For servers that it sends us to.
     pub(super) async fn others(&self, place: &Place) -> Result<Client, SourceError> {
-        if place.web.client_certificate.is_none() {
+        if place.tls.certificate.is_none() {
             return Ok(self.ours.clone());
         }
         let place = place.clone();
@@ -70,10 +71,10 @@ pub(super) fn parsed(url: &Url) -> Result<reqwest::Url, SourceError> {
         })
 }
 
-fn files(web: &Web) -> impl Iterator<Item = &PathBuf> {
-    let own = web.client_certificate.iter();
-    let own = own.flat_map(|own| [&own.chain, &own.key]);
-    own.chain(&web.ca)
+fn files(tls: &ClientOptions) -> impl Iterator<Item = &PathBuf> {
+    let own = tls.certificate.iter();
+    let own = own.flat_map(|(chain, key)| [chain, key]);
+    own.chain(&tls.ca)
 }
 
 /// What tells a file from what it was before, `None` when it is not there.
@@ -91,9 +92,9 @@ fn stamp(path: &Path) -> Option<Stamp> {
 fn client(place: &Place, shown: Shown) -> Result<Client, SourceError> {
     install_provider();
     let secure = place.url.is_secure();
-    let trusted = trusted(&place.web)?;
+    let trusted = trusted(&place.tls)?;
     let identity = match shown {
-        Shown::Certificate => identity(&place.web)?,
+        Shown::Certificate => identity(&place.tls)?,
         Shown::Nothing => None,
     };
     let builder = || {
@@ -141,9 +142,9 @@ fn builder(place: &Place) -> Result<ClientBuilder, reqwest::Error> {
 }
 
 /// The extra certificates.
-fn trusted(web: &Web) -> Result<Vec<Certificate>, SourceError> {
+fn trusted(tls: &ClientOptions) -> Result<Vec<Certificate>, SourceError> {
     let mut all = Vec::new();
-    for path in &web.ca {
+    for path in &tls.ca {
         let refused = |error: Cause| unusable("certificates to trust", path, error);
         let pem = fs::read(path).map_err(|error| refused(error.into()))?;
         let found = Certificate::from_pem_bundle(&pem).map_err(|error| refused(error.into()))?;
@@ -156,11 +157,10 @@ fn trusted(web: &Web) -> Result<Vec<Certificate>, SourceError> {
 }
 
 /// The certificate to show; its key may be PKCS#8, PKCS#1 or SEC1.
-fn identity(web: &Web) -> Result<Option<Identity>, SourceError> {
-    let Some(own) = &web.client_certificate else {
+fn identity(tls: &ClientOptions) -> Result<Option<Identity>, SourceError> {
+    let Some((chain, key)) = &tls.certificate else {
         return Ok(None);
     };
-    let (chain, key) = (&own.chain, &own.key);
     let mut pem =
         fs::read(chain).map_err(|error| unusable("client certificate", chain, error.into()))?;
     let refused = |error: Cause| unusable("key of the client certificate", key, error);

@@ -23,6 +23,7 @@ use super::intake::{self, Bridge, Failure, Feeder};
 use super::unix_now;
 use crate::config::Web;
 use crate::net::Url;
+use crate::net::tls::ClientOptions;
 use crate::payload::UnixTime;
 
 /// What is asked for, and what it may cost.
@@ -30,6 +31,7 @@ use crate::payload::UnixTime;
 pub(super) struct Place {
     pub(super) url: Url,
     pub(super) web: Web,
+    pub(super) tls: ClientOptions,
     /// From the beginning to the end of the document.
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,

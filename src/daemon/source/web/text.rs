@@ -8,6 +8,7 @@ use crate::config::Web;
 use crate::daemon::source::error::SourceError;
 use crate::daemon::source::intake::{Bridge, Failure};
 use crate::net::Url;
+use crate::net::tls::ClientOptions;
 
 /// A text at a URL that is asked for again and again, under the same rules as a document.
 pub struct WebText {
@@ -20,6 +21,7 @@ impl WebText {
         let place = Place {
             url,
             web,
+            tls: ClientOptions::default(),
             timeout,
             connect_timeout: timeout.min(CONNECT_TIMEOUT),
             max_octets,
