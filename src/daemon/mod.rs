@@ -16,6 +16,7 @@ pub mod random;
 pub mod session;
 pub mod slurm;
 pub mod source;
+pub mod state;
 pub mod store;
 pub mod view;
 pub mod voice;

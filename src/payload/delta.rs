@@ -43,6 +43,24 @@ impl<T> Changes<T> {
     }
 }
 
+impl<T: Ord> Changes<T> {
+    /// Changes as they come back from where they were kept; `None` unless both lists are in the
+    /// order of announcements, each record once, and no record is in both. Costs one pass.
+    pub fn new(announced: Vec<T>, withdrawn: Vec<T>) -> Option<Self> {
+        let ordered = |list: &[T]| list.is_sorted_by(|a, b| a < b);
+        let mut apart = ordered(&announced) && ordered(&withdrawn);
+        if apart {
+            walk::pair(announced.iter(), withdrawn.iter(), T::cmp, |come, gone| {
+                apart &= come.is_none() || gone.is_none();
+            });
+        }
+        apart.then_some(Self {
+            announced,
+            withdrawn,
+        })
+    }
+}
+
 impl<T> Default for Changes<T> {
     fn default() -> Self {
         Self {
@@ -62,6 +80,18 @@ pub struct AspaChange {
 }
 
 impl AspaChange {
+    /// The change from one ASPA to another of the same customer; `None` when it is none.
+    pub fn new(before: Option<Aspa>, after: Option<Aspa>) -> Option<Self> {
+        let customer = before.as_ref().or(after.as_ref()).map(Aspa::customer)?;
+        let same = |aspa: &Aspa| aspa.customer() == customer;
+        let change = before != after && after.as_ref().is_none_or(same);
+        change.then_some(Self {
+            customer,
+            before,
+            after,
+        })
+    }
+
     /// The customer.
     pub const fn customer(&self) -> Asn {
         self.customer
@@ -75,6 +105,14 @@ impl AspaChange {
     /// The ASPA before, `None` when the customer had none.
     pub const fn before(&self) -> Option<&Aspa> {
         self.before.as_ref()
+    }
+
+    /// What is wrong where it does not fit.
+    const fn mismatch(&self) -> Fault {
+        match self.before {
+            Some(_) => Fault::WithdrawalOfUnknown,
+            None => Fault::DuplicateAnnouncement,
+        }
     }
 }
 
@@ -107,15 +145,64 @@ impl Delta {
         }
     }
 
+    /// The difference that these changes are, as they come back from where they were kept; `None`
+    /// unless the customers of the ASPAs ascend.
+    pub fn new(
+        v4: Changes<VrpV4>,
+        v6: Changes<VrpV6>,
+        router_keys: Changes<RouterKey>,
+        aspas: Vec<AspaChange>,
+    ) -> Option<Self> {
+        let ordered = aspas.is_sorted_by(|a, b| a.customer < b.customer);
+        ordered.then_some(Self {
+            v4,
+            v6,
+            router_keys,
+            aspas,
+        })
+    }
+
     /// What several steps amount to, in the order given, each from where the one before ends.
     /// Costs a sort of all their changes.
     pub fn compose(steps: &[&Self]) -> Self {
-        Self {
-            v4: composed(steps.iter().map(|step| &step.v4)),
-            v6: composed(steps.iter().map(|step| &step.v6)),
-            router_keys: composed(steps.iter().map(|step| &step.router_keys)),
-            aspas: composed_aspas(steps),
+        Self::composed(steps).0
+    }
+
+    /// The same of steps that may not fit together, as when they come from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// When one of them does not begin where the one before ends, as far as their changes show.
+    pub fn chain(steps: &[&Self]) -> Result<Self, MismatchError> {
+        match Self::composed(steps) {
+            (delta, None) => Ok(delta),
+            (_, Some(mismatch)) => Err(mismatch),
         }
+    }
+
+    fn composed(steps: &[&Self]) -> (Self, Option<MismatchError>) {
+        let (v4, fault4) = composed(steps.iter().map(|step| &step.v4));
+        let (v6, fault6) = composed(steps.iter().map(|step| &step.v6));
+        let (router_keys, fault_keys) = composed(steps.iter().map(|step| &step.router_keys));
+        let (aspas, fault_aspas) = composed_aspas(steps);
+        let faults = [
+            (Kind::Ipv4, fault4),
+            (Kind::Ipv6, fault6),
+            (Kind::RouterKey, fault_keys),
+            (Kind::Aspa, fault_aspas),
+        ];
+        let mut mismatches = faults.into_iter().filter_map(|(kind, fault)| {
+            let fault = fault?;
+            Some(MismatchError { kind, fault })
+        });
+        let mismatch = mismatches.next();
+        let delta = Self {
+            v4,
+            v6,
+            router_keys,
+            aspas,
+        };
+        (delta, mismatch)
     }
 
     /// The set that `old` becomes. Costs one pass over it.
@@ -205,8 +292,11 @@ fn changes<T: Ord + Clone>(old: &[T], new: &[T]) -> Changes<T> {
 }
 
 /// A record alternates between coming and going, so an even number of changes cancels out and of
-/// an odd number the last one counts, which is then also the first.
-fn composed<'a, T: Ord + Clone + 'a>(steps: impl Iterator<Item = &'a Changes<T>>) -> Changes<T> {
+/// an odd number the last one counts, which is then also the first. Where it does not alternate,
+/// the steps do not fit together.
+fn composed<'a, T: Ord + Clone + 'a>(
+    steps: impl Iterator<Item = &'a Changes<T>>,
+) -> (Changes<T>, Option<Fault>) {
     let mut all: Vec<(&T, bool)> = Vec::new();
     for step in steps {
         all.extend(step.announced.iter().map(|record| (record, true)));
@@ -215,7 +305,14 @@ fn composed<'a, T: Ord + Clone + 'a>(steps: impl Iterator<Item = &'a Changes<T>>
     // Stable, so that the changes of one record stay in the order of the steps.
     all.sort_by_key(|(record, _)| *record);
     let mut changes = Changes::default();
+    let mut fault = None;
     for run in all.chunk_by(|(a, _), (b, _)| a == b) {
+        if let Some([(_, comes), _]) = run.array_windows().find(|[(_, a), (_, b)]| a == b) {
+            fault = Some(match comes {
+                true => Fault::DuplicateAnnouncement,
+                false => Fault::WithdrawalOfUnknown,
+            });
+        }
         match run {
             [(record, comes), rest @ ..] if rest.len().is_multiple_of(2) => {
                 let half = if *comes {
@@ -228,22 +325,30 @@ fn composed<'a, T: Ord + Clone + 'a>(steps: impl Iterator<Item = &'a Changes<T>>
             _ => {}
         }
     }
-    changes
+    (changes, fault)
 }
 
-fn composed_aspas(steps: &[&Delta]) -> Vec<AspaChange> {
+fn composed_aspas(steps: &[&Delta]) -> (Vec<AspaChange>, Option<Fault>) {
     let mut all: Vec<&AspaChange> = steps.iter().flat_map(|step| &step.aspas).collect();
     all.sort_by_key(|change| change.customer);
-    let runs = all.chunk_by(|a, b| a.customer == b.customer);
-    runs.filter_map(|run| {
-        let (first, last) = (run.first()?, run.last()?);
-        (first.before != last.after).then(|| AspaChange {
-            customer: first.customer,
-            before: first.before.clone(),
-            after: last.after.clone(),
-        })
-    })
-    .collect()
+    let mut composed = Vec::new();
+    let mut fault = None;
+    for run in all.chunk_by(|a, b| a.customer == b.customer) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            continue;
+        };
+        if let Some([_, wrong]) = run.array_windows().find(|[a, b]| a.after != b.before) {
+            fault = Some(wrong.mismatch());
+        }
+        if first.before != last.after {
+            composed.push(AspaChange {
+                customer: first.customer,
+                before: first.before.clone(),
+                after: last.after.clone(),
+            });
+        }
+    }
+    (composed, fault)
 }
 
 fn applied<T: Ord + Clone>(
@@ -291,11 +396,7 @@ fn applied_aspas(old: &[Aspa], changes: &[AspaChange]) -> Result<Vec<Aspa>, Mism
     let mut changes = changes.iter().peekable();
     let fault = |change: &AspaChange| MismatchError {
         kind: Kind::Aspa,
-        fault: if change.before.is_some() {
-            Fault::WithdrawalOfUnknown
-        } else {
-            Fault::DuplicateAnnouncement
-        },
+        fault: change.mismatch(),
     };
     for have in old {
         while let Some(change) = changes.next_if(|change| change.customer < have.customer()) {

@@ -4,8 +4,8 @@
 //! for an AS, an [`Aspa`] which providers a customer AS has. Read in this order: the values
 //! ([`asn`], [`vrp`], [`router_key`], [`aspa`]), what a source says of them ([`rows`]), what
 //! several sources amount to ([`merge`]), what an update takes away ([`census`]), the set that is
-//! served ([`set`]), how two sets differ ([`delta`]) and how one changes piece by piece
-//! ([`edit`]), and what a set says about a route ([`validity`], [`index`], [`aspa_path`]).
+//! served ([`set`]), how two sets differ ([`delta`]), how one changes piece by piece ([`edit`])
+//! or comes back from where it was kept ([`stored`]), and what a set says about a route ([`validity`], [`index`], [`aspa_path`]).
 //!
 //! Nothing here knows a protocol, a file format or a clock. The one thing it shares with the wire
 //! is the order: every value's `Ord` is the order of announcements of 8210bis §11.2, so that a
@@ -26,6 +26,7 @@ mod patch;
 pub mod router_key;
 pub mod rows;
 pub mod set;
+pub mod stored;
 pub mod time;
 pub mod validity;
 pub mod vrp;

@@ -50,6 +50,28 @@ impl Attribute {
         self.sources
     }
 
+    /// The octets that are kept of it: expiry, trust anchor and sources, each big-endian, where 0
+    /// is no expiry and no trust anchor.
+    pub fn to_octets(self) -> [u8; 8] {
+        let [a, b, c, d] = self.expires.map_or(0, NonZeroU32::get).to_be_bytes();
+        let [e, f] = self.trust_anchor.0.to_be_bytes();
+        let [g, h] = self.sources.to_be_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// The reverse of [`to_octets`](Self::to_octets), `None` for a trust anchor that is not among
+    /// these.
+    pub fn from_octets(octets: [u8; 8], anchors: &TrustAnchors) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h] = octets;
+        let trust_anchor = TrustAnchorId(u16::from_be_bytes([e, f]));
+        let known = trust_anchor.place() <= anchors.0.len();
+        known.then_some(Self {
+            expires: NonZeroU32::new(u32::from_be_bytes([a, b, c, d])),
+            trust_anchor,
+            sources: u16::from_be_bytes([g, h]),
+        })
+    }
+
     fn expired(&self, now: UnixTime) -> bool {
         self.expires().is_some_and(|expires| expires <= now)
     }
@@ -127,6 +149,11 @@ impl TrustAnchorId {
 pub struct TrustAnchors(Arc<Vec<Box<str>>>);
 
 impl TrustAnchors {
+    /// These names, in the order of their ids.
+    pub fn new(names: Vec<Box<str>>) -> Self {
+        Self(Arc::new(names))
+    }
+
     /// The name, `None` when the source gave none.
     pub fn name(&self, id: TrustAnchorId) -> Option<&str> {
         let place = usize::from(id.0).checked_sub(1)?;

@@ -349,7 +349,7 @@ fn with_serial(
 }
 
 /// The octets of an IPv4 Prefix PDU.
-pub(super) fn ipv4(version: u8, action: Action, vrp: &VrpV4) -> [u8; 20] {
+pub(crate) fn ipv4(version: u8, action: Action, vrp: &VrpV4) -> [u8; 20] {
     let [a, b, c, d] = vrp.address().to_be_bytes();
     let [e, f, g, h] = vrp.asn().into_u32().to_be_bytes();
     let (len, max) = (vrp.prefix_len(), vrp.max_len());
@@ -360,7 +360,7 @@ pub(super) fn ipv4(version: u8, action: Action, vrp: &VrpV4) -> [u8; 20] {
 }
 
 /// The octets of an IPv6 Prefix PDU.
-pub(super) fn ipv6(version: u8, action: Action, vrp: &VrpV6) -> [u8; 32] {
+pub(crate) fn ipv6(version: u8, action: Action, vrp: &VrpV6) -> [u8; 32] {
     let mut pdu = [0; 32];
     let (head, rest) = pdu.split_at_mut(12);
     let (len, max) = (vrp.prefix_len(), vrp.max_len());
@@ -372,7 +372,7 @@ pub(super) fn ipv6(version: u8, action: Action, vrp: &VrpV6) -> [u8; 32] {
 }
 
 /// Appends a Router Key PDU.
-pub(super) fn router_key(version: u8, action: Action, key: &RouterKey, out: &mut Vec<u8>) {
+pub(crate) fn router_key(version: u8, action: Action, key: &RouterKey, out: &mut Vec<u8>) {
     let length = u32::try_from(32 + key.key().len()).unwrap_or(u32::MAX);
     out.extend(header(
         version,
@@ -386,7 +386,7 @@ pub(super) fn router_key(version: u8, action: Action, key: &RouterKey, out: &mut
 }
 
 /// Appends an ASPA PDU; a withdrawal has no providers.
-pub(super) fn encode_aspa(
+pub(crate) fn encode_aspa(
     version: u8,
     action: Action,
     customer: Asn,

@@ -1,5 +1,7 @@
 //! What is served at one moment: a serial, a revision, and how to get there from before.
 
+pub mod restore;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -22,6 +24,11 @@ pub enum Trigger {
     Slurm,
     /// A source delivered something new.
     Source,
+}
+
+impl Trigger {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Approval, Self::Expiry, Self::Slurm, Self::Source];
 }
 
 impl fmt::Display for Trigger {
@@ -47,6 +54,18 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The step from this serial to the next. Costs a pass over the delta.
+    pub fn new(from: Serial, time: UnixTime, trigger: Trigger, delta: Delta) -> Self {
+        Self {
+            from,
+            serial: from.next(),
+            time,
+            trigger,
+            octets: image::increment_octets(&delta),
+            delta,
+        }
+    }
+
     /// The serial before.
     pub const fn from(&self) -> Serial {
         self.from
@@ -232,16 +251,8 @@ impl Snapshot {
                 data,
             });
         }
-        let octets = image::increment_octets(&delta);
-        let serial = before.serial.next();
-        let entry = Entry {
-            from: before.serial,
-            serial,
-            time: now,
-            trigger,
-            delta,
-            octets,
-        };
+        let entry = Entry::new(before.serial, now, trigger, delta);
+        let serial = entry.serial;
         let mut entries = before.entries.clone();
         entries.push_back(Arc::new(entry));
         prune(

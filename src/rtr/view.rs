@@ -76,6 +76,11 @@ impl HistoryName {
     pub const fn new(octets: [u8; 16]) -> Self {
         Self(octets)
     }
+
+    /// Its octets.
+    pub const fn octets(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 impl fmt::Display for HistoryName {

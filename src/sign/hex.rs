@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Two digits an octet.
-pub(super) fn encode(octets: &[u8]) -> String {
+pub(crate) fn encode(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len() * 2);
     for octet in octets {
         // Writing to a string cannot fail.
@@ -13,7 +13,7 @@ pub(super) fn encode(octets: &[u8]) -> String {
 }
 
 /// The octets of digits in either case; `None` when there is anything else.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let digit = |octet: u8| char::from(octet).to_digit(16);
     let pair = |pair: &[u8]| match pair {
         [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),

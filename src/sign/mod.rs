@@ -12,7 +12,7 @@ pub mod jws;
 pub mod key;
 pub mod statement;
 
-mod hex;
+pub(crate) mod hex;
 
 pub use self::gortr::GortrDigest;
 pub use self::jws::JwsError;

@@ -54,6 +54,11 @@ impl Digester {
         self.context.update(octets);
     }
 
+    /// How many octets it has taken.
+    pub const fn octets(&self) -> u64 {
+        self.octets
+    }
+
     /// The digest of all of them.
     pub fn finish(self) -> Digest {
         let mut sha256 = [0; 32];

@@ -1,0 +1,318 @@
+//! What is in a state directory at the start.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use super::State;
+use super::disk::Disk;
+use super::error::{Damage, DiskError, StateError};
+use super::layout::Layout;
+use crate::feed::attributes::Attributes;
+use crate::feed::delta::Octets;
+use crate::feed::history::{Parts, compose};
+use crate::feed::manifest::DeltaRef;
+use crate::feed::snapshot::SnapshotReader;
+use crate::feed::{FeedError, FileName, Manifest, ManifestError, delta};
+use crate::payload::{Delta, PayloadSet, UnixTime};
+use crate::rtr::{Snapshot, Timing};
+use crate::sign::Digest;
+
+/// The format of a state directory. It grows when a version before would go wrong with it.
+const FORMAT: u64 = 1;
+
+/// The most damaged files that are kept to be looked at.
+const ASIDE: usize = 16;
+
+/// How much is read at once, in octets.
+const CHUNK: usize = 1 << 18;
+
+/// What a state directory held.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The history to go on with; `None` when there is none.
+    pub history: Option<Box<History>>,
+    /// What could not be believed. A line for each is worth a warning.
+    pub damage: Vec<Damage>,
+}
+
+/// A history from before the start.
+#[derive(Debug)]
+pub struct History {
+    /// What was published last.
+    pub snapshot: Snapshot,
+    /// When it was stored.
+    pub issued: UnixTime,
+    /// The timers that routers were told.
+    pub timing: Timing,
+}
+
+/// A file that cannot be believed, and why.
+struct Fault {
+    name: String,
+    cause: String,
+}
+
+impl Fault {
+    fn new(name: FileName, cause: &impl ToString) -> Self {
+        let (name, cause) = (name.to_string(), cause.to_string());
+        Self { name, cause }
+    }
+}
+
+impl<D: Disk> State<D> {
+    /// Reads what is there, sets aside what is damaged, and removes what is not named.
+    pub(super) fn load(&mut self, now: UnixTime) -> Result<Loaded, StateError> {
+        let mut loaded = Loaded::default();
+        self.check_version(&mut loaded, now)?;
+        for folder in [self.layout.feed().to_owned(), self.layout.damaged()] {
+            let made = self.disk.make_folder(&folder);
+            made.map_err(|error| StateError::Disk(DiskError::at(&folder)(error)))?;
+        }
+        self.look_around().map_err(StateError::Disk)?;
+        if let Some(manifest) = self.read_manifest(&mut loaded, now)? {
+            self.restore(manifest, &mut loaded, now);
+        }
+        self.prune();
+        let synced = self.sync_root().and_then(|()| self.sync_feed());
+        synced.map_err(StateError::Disk)?;
+        Ok(loaded)
+    }
+
+    fn check_version(&mut self, loaded: &mut Loaded, now: UnixTime) -> Result<(), StateError> {
+        let path = self.layout.version();
+        match self.read(&path, 20) {
+            Ok(text) => {
+                let text = String::from_utf8_lossy(&text);
+                match text.trim().parse() {
+                    Ok(FORMAT) => return Ok(()),
+                    Ok(found) => {
+                        let known = FORMAT;
+                        return Err(StateError::Newer { path, found, known });
+                    }
+                    Err(_) => {
+                        let cause = "not the number of a format".to_owned();
+                        self.set_aside(&path, "version", cause, loaded, now);
+                    }
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StateError::Disk(DiskError::at(&path)(error))),
+        }
+        let from = self.layout.new_version();
+        let made = self.disk.make_folder(self.layout.root());
+        made.map_err(|error| StateError::Disk(DiskError::at(&path)(error)))?;
+        let put = self.disk.put(&from, &path, |out| writeln!(out, "{FORMAT}"));
+        put.map(drop).map_err(StateError::Disk)
+    }
+
+    /// Learns which files of ours there are, and removes those that were never completed.
+    fn look_around(&mut self) -> Result<(), DiskError> {
+        let folder = self.layout.feed().to_owned();
+        let names = self.disk.list(&folder).map_err(DiskError::at(&folder))?;
+        for name in names {
+            if Layout::incomplete(&name).is_some() {
+                // It is written over before it is needed.
+                let _ = self.disk.remove(&self.layout.file(&name));
+            } else if FileName::parse(&name).is_some() {
+                self.present.insert(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_manifest(
+        &mut self,
+        loaded: &mut Loaded,
+        now: UnixTime,
+    ) -> Result<Option<Manifest>, StateError> {
+        let path = self.layout.manifest();
+        let limit = u64::try_from(Manifest::MAX_LEN).unwrap_or(u64::MAX);
+        let cause = match self.read(&path, limit) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => error.to_string(),
+            Ok(text) => match Manifest::read_plain(&text) {
+                Ok(manifest) => return Ok(Some(manifest)),
+                Err(ManifestError::Format(found)) => {
+                    let known = Manifest::FORMAT;
+                    return Err(StateError::Newer { path, found, known });
+                }
+                Err(error) => error.to_string(),
+            },
+        };
+        self.set_aside(&path, "manifest.json", cause, loaded, now);
+        Ok(None)
+    }
+
+    /// Makes what is served of what the manifest names. What it needs for that and is damaged
+    /// ends the history; what is only of use beside is left out.
+    fn restore(&mut self, mut manifest: Manifest, loaded: &mut Loaded, now: UnixTime) {
+        let restored = self.parts(&mut manifest, loaded, now).and_then(|parts| {
+            let set = manifest.snapshot_name();
+            let restored = compose(&manifest, parts).map_err(|e| Fault::new(set, &e))?;
+            Snapshot::restore(restored).map_err(|error| Fault::new(set, &error))
+        });
+        match restored {
+            Ok(snapshot) => {
+                loaded.history = Some(Box::new(History {
+                    snapshot,
+                    issued: manifest.issued,
+                    timing: manifest.timing,
+                }));
+                self.timing = manifest.timing;
+                self.latest = Some((manifest.history, manifest.serial));
+                self.manifest = Some(manifest);
+            }
+            Err(Fault { name, cause }) => {
+                let path = self.layout.file(&name);
+                self.set_aside(&path, &name, cause, loaded, now);
+                let path = self.layout.manifest();
+                let cause = format!("names {name}, which is damaged");
+                self.set_aside(&path, "manifest.json", cause, loaded, now);
+            }
+        }
+    }
+
+    fn parts(
+        &mut self,
+        manifest: &mut Manifest,
+        loaded: &mut Loaded,
+        now: UnixTime,
+    ) -> Result<Parts, Fault> {
+        let snapshot = self.set(manifest)?;
+        let mut deltas = Vec::with_capacity(manifest.deltas.len());
+        let needed = manifest.steps_before_snapshot();
+        // From the newest on: what is older than a damaged one leads nowhere.
+        for place in (0..manifest.deltas.len()).rev() {
+            let Some(named) = manifest.deltas.get(place).copied() else {
+                break;
+            };
+            match self.step(manifest, &named) {
+                Ok(delta) => deltas.push(delta),
+                Err(fault) if place >= needed => return Err(fault),
+                Err(Fault { name, cause }) => {
+                    let path = self.layout.file(&name);
+                    self.set_aside(&path, &name, cause, loaded, now);
+                    manifest.deltas.drain(..=place);
+                    break;
+                }
+            }
+        }
+        deltas.reverse();
+        let attributes = match self.attributes(manifest) {
+            Ok(attributes) => attributes,
+            Err(Fault { name, cause }) => {
+                let path = self.layout.file(&name);
+                self.set_aside(&path, &name, cause, loaded, now);
+                manifest.attributes = None;
+                None
+            }
+        };
+        Ok(Parts {
+            snapshot,
+            attributes,
+            deltas,
+        })
+    }
+
+    fn set(&mut self, manifest: &Manifest) -> Result<PayloadSet, Fault> {
+        let name = manifest.snapshot_name();
+        let path = self.layout.file(&name.to_string());
+        let wrong = |error: io::Error| Fault::new(name, &error);
+        let mut file = self.disk.open(&path).map_err(wrong)?;
+        let mut reader = SnapshotReader::new(manifest.snapshot.digest);
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let length = match file.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.map_err(wrong)?,
+            };
+            if length == 0 {
+                return reader.finish().map_err(|error| Fault::new(name, &error));
+            }
+            let octets = buffer.get(..length).unwrap_or_default();
+            reader.push(octets).map_err(|e| Fault::new(name, &e))?;
+        }
+    }
+
+    fn step(&mut self, manifest: &Manifest, named: &DeltaRef) -> Result<Delta, Fault> {
+        let name = manifest.delta_name(named);
+        let octets = self.whole(name, &named.digest)?;
+        let step = Octets {
+            octets: &octets,
+            digest: named.digest,
+        };
+        let Some(digest) = named.replaced else {
+            return delta::read(step, None).map_err(|error| Fault::new(name, &error));
+        };
+        let second = manifest.replaced_name(named);
+        let octets = self.whole(second, &digest)?;
+        if Digest::of(&octets) != digest {
+            return Err(Fault::new(second, &FeedError::Digest));
+        }
+        let octets = &octets[..];
+        let replaced = Some(Octets { octets, digest });
+        delta::read(step, replaced).map_err(|error| Fault::new(name, &error))
+    }
+
+    fn attributes(&mut self, manifest: &Manifest) -> Result<Option<Attributes>, Fault> {
+        let Some(named) = &manifest.attributes else {
+            return Ok(None);
+        };
+        let name = manifest.attributes_name(named);
+        let octets = self.whole(name, &named.digest)?;
+        let (octets, digest) = (&octets[..], named.digest);
+        let attributes = Attributes::read(Octets { octets, digest });
+        attributes
+            .map(Some)
+            .map_err(|error| Fault::new(name, &error))
+    }
+
+    /// A file that has a digest, and one octet more when it is too long.
+    fn whole(&mut self, name: FileName, digest: &Digest) -> Result<Vec<u8>, Fault> {
+        let path = self.layout.file(&name.to_string());
+        let octets = self.read(&path, digest.octets);
+        octets.map_err(|error| Fault::new(name, &error))
+    }
+
+    /// Reads a file, and not more than an octet past the limit.
+    fn read(&mut self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        let mut octets = Vec::new();
+        let file = self.disk.open(path)?;
+        file.take(limit.saturating_add(1))
+            .read_to_end(&mut octets)?;
+        Ok(octets)
+    }
+
+    /// Takes a file out of the way, and says so.
+    fn set_aside(
+        &mut self,
+        path: &Path,
+        name: &str,
+        cause: String,
+        loaded: &mut Loaded,
+        now: UnixTime,
+    ) {
+        let folder = self.layout.damaged();
+        let aside = folder.join(format!("{now}-{name}"));
+        let made = self.disk.make_folder(&folder);
+        let moved = made.and_then(|()| self.disk.rename(path, &aside));
+        self.present.remove(name);
+        loaded.damage.push(Damage {
+            path: path.to_owned(),
+            cause,
+            aside: moved.is_ok().then_some(aside),
+        });
+        // The oldest go: their names begin with the date.
+        let mut names = self.disk.list(&folder).unwrap_or_default();
+        names.sort_unstable();
+        let many = names.len().saturating_sub(ASIDE);
+        for name in names.iter().take(many) {
+            let _ = self.disk.remove(&folder.join(name));
+        }
+    }
+
+    fn sync_root(&mut self) -> Result<(), DiskError> {
+        let folder = self.layout.root();
+        self.disk.sync_folder(folder).map_err(DiskError::at(folder))
+    }
+}

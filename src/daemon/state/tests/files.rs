@@ -1,0 +1,104 @@
+//! The real file system.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::super::{State, StateError, Stored};
+use super::server::NOW;
+use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
+use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
+use crate::rtr::{HistoryName, Snapshot};
+
+fn data(count: u32) -> DataSet {
+    let mut rows = RowsBuilder::new();
+    for number in 0..count {
+        let prefix = format!("10.{}.{}.0/24", number / 256, number % 256).parse();
+        let vrp = Vrp::new(prefix.unwrap(), 24, Asn::new(number)).unwrap();
+        rows.push_vrp(vrp, Attribute::default());
+    }
+    DataSet::new(&rows.finish())
+}
+
+#[test]
+fn a_history_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("some/state");
+    let (mut state, loaded) = State::open(&root, NOW).unwrap();
+    assert!(loaded.history.is_none() && loaded.damage.is_empty());
+    let first = Snapshot::first(HistoryName::new([3; 16]), data(600));
+    assert_eq!(state.publish(&first, None, NOW).unwrap(), Stored::Behind);
+    state.settle(&first, NOW).unwrap();
+    let limits = HistoryLimits::default();
+    let Step::Serial(next) = first.next(data(610), Trigger::Slurm, NOW, limits) else {
+        panic!("no serial");
+    };
+    let kept = state.publish(&next, Some(&first), NOW).unwrap();
+    assert_eq!(kept, Stored::Durable);
+    // One server has it.
+    let other = State::open(&root, NOW).unwrap_err();
+    assert!(matches!(other, StateError::Locked(_)), "{other}");
+    assert!(other.to_string().ends_with("lock: held by another process"));
+    drop(state);
+    let (_, loaded) = State::open(&root, NOW).unwrap();
+    let history = loaded.history.unwrap();
+    assert_eq!(history.snapshot.payload(), next.payload());
+    assert_eq!(history.snapshot.serial(), next.serial());
+    assert_eq!(history.snapshot.entries().len(), 1);
+    assert_eq!(history.issued, NOW);
+}
+
+/// A router is never answered with what is older than this or larger than a reset; the next start
+/// still comes from the stored set to the serial.
+#[test]
+fn steps_outlive_the_history_as_long_as_they_are_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut state, _) = State::open(folder.path(), NOW).unwrap();
+    let mut serving = Snapshot::first(HistoryName::new([4; 16]), data(600));
+    state.publish(&serving, None, NOW).unwrap();
+    state.settle(&serving, NOW).unwrap();
+    let limits = HistoryLimits {
+        age: Duration::ZERO,
+    };
+    for (seconds, count, entries) in [(1, 601, 1), (2, 602, 1), (3, 5_000, 0), (4, 5_001, 1)] {
+        let now = NOW.plus(seconds);
+        let next = serving.next(data(count), Trigger::Slurm, now, limits);
+        let Step::Serial(next) = next else {
+            panic!("no serial");
+        };
+        assert_eq!(next.entries().len(), entries);
+        let kept = state.publish(&next, Some(&serving), now).unwrap();
+        assert_eq!(kept, Stored::Durable);
+        serving = next;
+    }
+    drop(state);
+    let (mut state, loaded) = State::open(folder.path(), NOW).unwrap();
+    let restored = loaded.history.unwrap().snapshot;
+    assert_eq!(restored.payload(), serving.payload());
+    // Once the set is stored, they go.
+    state.settle(&serving, NOW).unwrap();
+    assert_eq!(state.manifest().unwrap().deltas.len(), 1);
+    assert_eq!(state.manifest().unwrap().snapshot.serial, serving.serial());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = State::open(&file.join("state"), NOW)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("file/state: "), "{error}");
+    let closed = folder.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    // Root may write everywhere.
+    if fs::write(closed.join("test"), "").is_err() {
+        let error = State::open(&closed, NOW).unwrap_err().to_string();
+        assert!(
+            error.ends_with("closed/lock: Permission denied (os error 13)"),
+            "{error}"
+        );
+    }
+}

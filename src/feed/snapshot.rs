@@ -1,0 +1,103 @@
+//! A set as a file: the PDUs that announce it.
+
+use std::io::{self, Write};
+
+use super::error::FeedError;
+use super::pdus::{Content, Lists, Reader};
+use super::seal::Sealed;
+use crate::payload::PayloadSet;
+use crate::rtr::Version;
+use crate::rtr::pdu::{self, Action};
+use crate::sign::Digest;
+
+/// How much is written at once, in octets.
+const CHUNK: usize = 1 << 16;
+
+/// Writes a set, some 64 KiB at a time. Costs a pass over it.
+///
+/// # Errors
+///
+/// Those of the writer.
+pub fn write(set: &PayloadSet, out: &mut impl Write) -> io::Result<()> {
+    const OCTET: u8 = Version::V2.octet();
+    const COMES: Action = Action::Announce;
+    each(out, set.v4().iter(), |vrp, buffer| {
+        buffer.extend_from_slice(&pdu::ipv4(OCTET, COMES, vrp));
+    })?;
+    each(out, set.v6().iter(), |vrp, buffer| {
+        buffer.extend_from_slice(&pdu::ipv6(OCTET, COMES, vrp));
+    })?;
+    each(out, set.router_keys().iter(), |key, buffer| {
+        pdu::router_key(OCTET, COMES, key, buffer);
+    })?;
+    each(out, set.aspas().iter(), |aspa, buffer| {
+        pdu::encode_aspa(OCTET, COMES, aspa.customer(), aspa.providers(), buffer);
+    })
+}
+
+/// The digest of the file that this set is, without writing it. Costs a pass over the set.
+pub fn digest(set: &PayloadSet) -> Digest {
+    let mut nowhere = Sealed::new(io::sink());
+    // Nowhere is never full.
+    let _ = write(set, &mut nowhere);
+    nowhere.finish()
+}
+
+fn each<T>(
+    out: &mut impl Write,
+    records: impl Iterator<Item = T>,
+    encode: impl Fn(T, &mut Vec<u8>),
+) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    for record in records {
+        encode(record, &mut buffer);
+        if buffer.len() >= CHUNK {
+            out.write_all(&buffer)?;
+            buffer.clear();
+        }
+    }
+    out.write_all(&buffer)
+}
+
+/// Reads a set as the octets of its file come, and believes nothing before all of them have.
+#[derive(Debug)]
+pub struct SnapshotReader(Reader);
+
+impl SnapshotReader {
+    /// Expects the file that has this digest.
+    pub fn new(expected: Digest) -> Self {
+        Self(Reader::new(Content::Announcements, expected))
+    }
+
+    /// Takes the next octets. The reader is of no use after an error.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be of such a file: a PDU is wrong, out of order, there twice or no
+    /// announcement, or there are more octets than expected.
+    pub fn push(&mut self, octets: &[u8]) -> Result<(), FeedError> {
+        self.0.push(octets)
+    }
+
+    /// The set, once all octets have come.
+    ///
+    /// # Errors
+    ///
+    /// When some are missing, or the digest is another one.
+    pub fn finish(self) -> Result<PayloadSet, FeedError> {
+        let Lists {
+            v4,
+            v6,
+            router_keys,
+            aspas,
+            ..
+        } = self.0.finish()?;
+        let keys = router_keys.announced;
+        Ok(PayloadSet::from_records(
+            v4.announced,
+            v6.announced,
+            keys,
+            aspas,
+        )?)
+    }
+}

@@ -1,0 +1,283 @@
+//! Histories that come from elsewhere: from before a restart, or from a leader.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use super::{Entry, Generation, Published, Snapshot};
+use crate::payload::DataSet;
+use crate::rtr::serial::Serial;
+use crate::rtr::view::{HistoryName, SessionIds};
+
+/// All that a history is: what was served last, and how it came to that.
+#[derive(Debug)]
+pub struct Restored {
+    /// Its name, from which the Session IDs of versions 1 and 2 follow.
+    pub name: HistoryName,
+    /// The serial of the set.
+    pub serial: Serial,
+    /// The revision of that serial.
+    pub revision: u64,
+    /// The set.
+    pub data: DataSet,
+    /// The steps that are known, oldest first; the last one leads to the serial.
+    pub steps: Vec<Entry>,
+}
+
+/// Steps that are no way to the serial.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RestoreError {
+    /// A step does not begin where the one before ends, or the last one not where it should end.
+    Gap {
+        /// The serial where it should.
+        expected: Serial,
+        /// The serial where it does.
+        found: Serial,
+    },
+    /// A step changes nothing, so there is no such serial.
+    Empty(Serial),
+    /// The serial was issued with other data before.
+    Conflict(Serial),
+    /// The serial is 0, which is never issued.
+    Zero,
+}
+
+impl fmt::Display for RestoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gap { expected, found } => {
+                write!(f, "a step at serial {found} where {expected} was expected")
+            }
+            Self::Empty(serial) => write!(f, "the step to serial {serial} changes nothing"),
+            Self::Conflict(serial) => write!(f, "serial {serial} had other data before"),
+            Self::Zero => f.write_str("serial 0 is never issued"),
+        }
+    }
+}
+
+impl Error for RestoreError {}
+
+impl Snapshot {
+    /// What was served last in a history of which this process has served nothing yet.
+    ///
+    /// It tells the Session IDs that it told then, answers every serial that its steps reach, and
+    /// goes on with [`next`](Self::next). Sessions of version 0 are not known any more.
+    ///
+    /// # Errors
+    ///
+    /// When the steps are no way to the serial.
+    pub fn restore(history: Restored) -> Result<Self, RestoreError> {
+        let ids = Arc::new(SessionIds::new(history.name));
+        Self::restored(history, ids, Arc::new(Generation(0)))
+    }
+
+    /// What is served after this snapshot when it is said elsewhere: a later serial or revision
+    /// of the same history, which keeps its sessions of version 0, or another history.
+    ///
+    /// # Errors
+    ///
+    /// When the steps are no way to the serial, or the serial of this snapshot has other data.
+    pub fn restore_after(&self, history: Restored) -> Result<Self, RestoreError> {
+        let published = &self.published;
+        if published.name != history.name {
+            let ids = Arc::new(SessionIds::new(history.name));
+            return Self::restored(history, ids, published.generation.next());
+        }
+        if published.serial == history.serial {
+            if published.payload != *history.data.payload() {
+                return Err(RestoreError::Conflict(history.serial));
+            }
+            check(&history)?;
+            return Ok(Self {
+                published: Arc::clone(published),
+                revision: history.revision,
+                data: history.data,
+            });
+        }
+        Self::restored(
+            history,
+            Arc::clone(&published.ids),
+            published.generation.next(),
+        )
+    }
+
+    fn restored(
+        history: Restored,
+        ids: Arc<SessionIds>,
+        generation: Arc<Generation>,
+    ) -> Result<Self, RestoreError> {
+        check(&history)?;
+        let entries: VecDeque<Arc<Entry>> = history.steps.into_iter().map(Arc::new).collect();
+        let published = Published {
+            name: history.name,
+            ids,
+            serial: history.serial,
+            generation,
+            payload: history.data.payload().clone(),
+            full: Default::default(),
+            increments: entries.iter().map(|_| OnceLock::new()).collect(),
+            entries,
+        };
+        Ok(Self {
+            published: Arc::new(published),
+            revision: history.revision,
+            data: history.data,
+        })
+    }
+}
+
+fn check(history: &Restored) -> Result<(), RestoreError> {
+    if history.serial == Serial::new(0) {
+        return Err(RestoreError::Zero);
+    }
+    let mut at = None;
+    for step in &history.steps {
+        let expected = at.unwrap_or(step.from);
+        if step.from != expected {
+            let found = step.from;
+            return Err(RestoreError::Gap { expected, found });
+        }
+        if step.delta.is_empty() {
+            return Err(RestoreError::Empty(step.serial));
+        }
+        at = Some(step.serial);
+    }
+    match at {
+        Some(found) if found != history.serial => Err(RestoreError::Gap {
+            expected: history.serial,
+            found,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Answer, HistoryLimits, Since, Step, Trigger};
+    use super::*;
+    use crate::payload::{Asn, Attribute, Kinds, RowsBuilder, UnixTime, Vrp};
+    use crate::rtr::{Version, View};
+
+    const NAME: HistoryName = HistoryName::new([7; 16]);
+
+    fn data(numbers: &[u32]) -> DataSet {
+        let mut rows = RowsBuilder::new();
+        for number in numbers {
+            let prefix = format!("10.0.{number}.0/24").parse().unwrap();
+            let vrp = Vrp::new(prefix, 24, Asn::new(*number)).unwrap();
+            rows.push_vrp(vrp, Attribute::default());
+        }
+        DataSet::new(&rows.finish())
+    }
+
+    fn next(snapshot: &Snapshot, numbers: &[u32]) -> Snapshot {
+        let limits = HistoryLimits::default();
+        let (data, now) = (data(numbers), UnixTime::new(1_000));
+        match snapshot.next(data, Trigger::Source, now, limits) {
+            Step::Serial(next) | Step::Revision(next) => next,
+            Step::Unchanged => panic!("nothing changed"),
+        }
+    }
+
+    fn taken_apart(snapshot: &Snapshot) -> Restored {
+        let step = |entry: &Arc<Entry>| {
+            let delta = entry.delta().clone();
+            Entry::new(entry.from(), entry.time(), entry.trigger(), delta)
+        };
+        Restored {
+            name: snapshot.name(),
+            serial: snapshot.serial(),
+            revision: snapshot.revision(),
+            data: snapshot.data().clone(),
+            steps: snapshot.entries().map(step).collect(),
+        }
+    }
+
+    fn octets(snapshot: &Snapshot, since: Option<usize>) -> Vec<u8> {
+        let version = Version::V2;
+        let image = snapshot.image(Answer { version, since }).unwrap();
+        image.segments(Kinds::ALL).flatten().copied().collect()
+    }
+
+    #[test]
+    fn what_comes_back_answers_as_before() {
+        let mut old = Snapshot::first_after(NAME, Serial::new(u32::MAX - 2), data(&[1, 2]));
+        for numbers in [&[2, 3][..], &[1, 2, 3], &[3]] {
+            old = next(&old, numbers);
+        }
+        let new = Snapshot::restore(taken_apart(&old)).unwrap();
+        assert_eq!(new.serial(), Serial::new(2));
+        for version in [Version::V1, Version::V2] {
+            let view = View::new(version, Kinds::ALL);
+            assert_eq!(new.session_id(view), old.session_id(view));
+        }
+        assert_eq!(octets(&new, None), octets(&old, None));
+        let serials: Vec<Serial> = old.entries().map(|entry| entry.from()).collect();
+        assert_eq!(serials.len(), 3);
+        for serial in serials {
+            let since = new.since(serial);
+            assert_eq!(since, old.since(serial));
+            let Some(Since::Step(place)) = since else {
+                panic!("{serial} is not kept");
+            };
+            assert_eq!(octets(&new, Some(place)), octets(&old, Some(place)));
+        }
+        let after = next(&new, &[4]);
+        assert_eq!((after.serial(), after.entries().len()), (Serial::new(3), 4));
+        assert_eq!(after.generation().number(), 1);
+    }
+
+    #[test]
+    fn a_mirror_keeps_its_sessions() {
+        let leader = Snapshot::first(NAME, data(&[1]));
+        let mirror = Snapshot::restore(taken_apart(&leader)).unwrap();
+        let v0 = View::new(Version::V0, Kinds::ALL);
+        let id = mirror.session_id(v0);
+        let leader = next(&leader, &[1, 2]);
+        let later = mirror.restore_after(taken_apart(&leader)).unwrap();
+        assert!(later.serves(v0, id));
+        assert_eq!(later.generation().number(), 1);
+        let mut revised = taken_apart(&leader);
+        revised.revision = 5;
+        let revised = later.restore_after(revised).unwrap();
+        assert!(Arc::ptr_eq(&later.published, &revised.published));
+        assert_eq!(revised.revision(), 5);
+        let mut conflict = taken_apart(&leader);
+        conflict.data = data(&[1, 3]);
+        let conflict = later.restore_after(conflict).unwrap_err();
+        assert_eq!(conflict, RestoreError::Conflict(leader.serial()));
+        let other = Snapshot::first(HistoryName::new([8; 16]), data(&[1]));
+        let other = later.restore_after(taken_apart(&other)).unwrap();
+        assert!(!other.serves(v0, id));
+        assert_eq!(other.generation().number(), 2);
+    }
+
+    #[test]
+    fn steps_that_lead_elsewhere_are_refused() {
+        let old = next(&next(&Snapshot::first(NAME, data(&[1])), &[2]), &[3]);
+        let refused = |change: fn(&mut Restored)| {
+            let mut history = taken_apart(&old);
+            change(&mut history);
+            Snapshot::restore(history).unwrap_err()
+        };
+        let gap = |expected, found| RestoreError::Gap {
+            expected: Serial::new(expected),
+            found: Serial::new(found),
+        };
+        assert_eq!(
+            refused(|history| history.serial = Serial::new(4)),
+            gap(4, 3)
+        );
+        assert_eq!(refused(|history| history.steps.truncate(1)), gap(3, 2));
+        assert_eq!(refused(|history| history.steps.reverse()), gap(3, 1));
+        assert_eq!(
+            refused(|history| history.steps[1].delta = Default::default()),
+            RestoreError::Empty(Serial::new(3))
+        );
+        assert_eq!(
+            refused(|history| history.serial = Serial::new(0)),
+            RestoreError::Zero
+        );
+    }
+}
