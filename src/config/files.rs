@@ -3,14 +3,11 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{Carrier, Config, Origin, Source};
-use crate::net::files::{self, Content, FileError};
+use super::{Carrier, Config, Md5, Origin, Source};
+use crate::net::files::{self, FileError};
 use crate::net::ssh::SshAcceptor;
 use crate::net::tls::{ServerOptions, TlsAcceptor, TlsConnector};
-use crate::net::{Endpoint, Target};
-
-/// The most octets of a TCP MD5 key, as Linux has it.
-const MAX_MD5_KEY: usize = 80;
+use crate::net::{Endpoint, Md5Key, Target};
 
 /// What there is to say about files.
 #[derive(Debug, Default)]
@@ -30,10 +27,7 @@ impl Config {
         let mut findings = Findings::default();
         for listener in &self.listeners {
             match &listener.carrier {
-                Carrier::Tcp(keys) => {
-                    let keys = keys.iter().map(|md5| &md5.key_file);
-                    keys.for_each(|file| findings.md5(file));
-                }
+                Carrier::Tcp(keys) => keys.iter().for_each(|md5| findings.md5(md5)),
                 Carrier::Tls(options) => findings.tls(options),
                 Carrier::Ssh(options) => {
                     let (errors, warnings) = SshAcceptor::inspect(options);
@@ -93,39 +87,25 @@ impl Findings {
         }
     }
 
-    /// RFC 2385 §4.5 leaves the length open.
-    fn md5(&mut self, file: &Path) {
-        match self.read(file, files::read_secret(file)) {
-            Some(key) if key.len() > MAX_MD5_KEY => {
-                let cause = format!(
-                    "too long for tcp md5 (found {} octets, expected at most {MAX_MD5_KEY})",
-                    key.len()
-                );
-                self.error(&FileError::new(file, cause));
-            }
-            Some(_) | None => {}
+    fn md5(&mut self, md5: &Md5) {
+        match Md5Key::load(md5.prefix, &md5.key_file) {
+            Ok(key) if key.is_public() => self.is_public(&md5.key_file),
+            Ok(_) => {}
+            Err(error) => self.error(&error),
         }
     }
 
     fn secret(&mut self, file: &Path) {
-        self.read(file, files::read_secret(file));
+        match files::read_secret(file) {
+            Ok(content) if content.is_public() => self.is_public(file),
+            Ok(_) => {}
+            Err(error) => self.error(&error),
+        }
     }
 
-    /// Says what is wrong with a file that is a secret. Gives what it says.
-    fn read(&mut self, file: &Path, read: Result<Content, FileError>) -> Option<Content> {
-        match read {
-            Ok(content) => {
-                if content.is_public() {
-                    let warning = format!("{}: everybody can read this secret", file.display());
-                    self.warn(&warning);
-                }
-                Some(content)
-            }
-            Err(error) => {
-                self.error(&error);
-                None
-            }
-        }
+    fn is_public(&mut self, file: &Path) {
+        let warning = format!("{}: everybody can read this secret", file.display());
+        self.warn(&warning);
     }
 
     fn error(&mut self, error: &FileError) {

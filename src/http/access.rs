@@ -1,14 +1,13 @@
 //! Who may look, and who may change something.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ring::hmac;
 
 use crate::net::AccessList;
+use crate::net::files;
 use crate::net::tls::TlsAcceptor;
 
 /// Who may connect over TCP and how, and what lets them change something.
@@ -28,7 +27,8 @@ impl Access {
     pub(super) fn authorize(&self, header: Option<&[u8]>) -> Result<(), Denied> {
         let path = self.token.as_deref().ok_or(Denied::NoToken)?;
         let presented = header.and_then(bearer).ok_or(Denied::Missing)?;
-        let token = read_token(path).map_err(Denied::Unreadable)?;
+        let token = files::read_secret(path);
+        let token = token.map_err(|error| Denied::Unreadable(error.to_string()))?;
         // Compares digests in constant time, which hides the length as well. The digest only has
         // to be of both under one key; what the key is does not matter.
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"rutter bearer token");
@@ -46,8 +46,8 @@ pub(super) enum Denied {
     Missing,
     /// The request has another one.
     Wrong,
-    /// The file with the token cannot be used.
-    Unreadable(io::Error),
+    /// The file with the token cannot be used, for this reason.
+    Unreadable(String),
 }
 
 impl fmt::Display for Denied {
@@ -69,25 +69,6 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     let token = token.trim_ascii();
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then_some(token)
 }
-
-/// The token in a file, without the white space around it. An empty one would let everybody in.
-fn read_token(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?
-        .take(MAX_TOKEN + 1)
-        .read_to_end(&mut text)?;
-    let invalid = |reason| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-    if u64::try_from(text.len()).is_ok_and(|octets| octets > MAX_TOKEN) {
-        return invalid("longer than 4096 octets");
-    }
-    match text.trim_ascii() {
-        [] => invalid("there is no token in it"),
-        token => Ok(token.to_vec()),
-    }
-}
-
-/// More than any token needs, in octets.
-const MAX_TOKEN: u64 = 4096;
 
 /// Where a request comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,6 +1,5 @@
 //! The paths, and what is answered there.
 
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -347,7 +346,7 @@ async fn authorize(shared: &Arc<Shared>, asker: &Asker, headers: &HeaderMap) -> 
     let denied = match checked.map_err(|_| Fault::late())? {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(denied)) => denied,
-        Err(_) => Denied::Unreadable(io::ErrorKind::Other.into()),
+        Err(error) => Denied::Unreadable(error.to_string()),
     };
     if let Denied::Unreadable(error) = &denied
         && shared.may_complain()

@@ -31,10 +31,10 @@ impl Md5Key {
         let length = key.len();
         if length > Self::LONGEST {
             let cause = format!(
-                "a key of {length} octets (expected at most {})",
+                "too long for tcp md5 (found {length} octets, expected at most {})",
                 Self::LONGEST
             );
-            return Err(FileError::at(file, 1, cause));
+            return Err(FileError::new(file, cause));
         }
         Ok(Self {
             prefix: prefix.trunc(),
@@ -99,7 +99,7 @@ mod tests {
         assert!(load("").is_err());
         let error = load(&"x".repeat(81)).unwrap_err().to_string();
         assert!(
-            error.ends_with(":1: a key of 81 octets (expected at most 80)"),
+            error.ends_with(": too long for tcp md5 (found 81 octets, expected at most 80)"),
             "{error}"
         );
     }

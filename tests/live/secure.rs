@@ -265,11 +265,28 @@ impl Secure {
     /// A router that has logged in over SSH, and has the subsystem.
     #[track_caller]
     pub(crate) fn ssh_router(&self, from: &str, config: client::Config) -> Router {
-        let (client, stream) = self.run(async {
-            let client = self.log_in(from, config).await.unwrap();
+        let client = self.run(self.log_in(from, config)).unwrap();
+        self.of_the_subsystem(client)
+    }
+
+    /// The same, logged in with a password.
+    #[track_caller]
+    pub(crate) fn password_router(&self, user: &str, password: &str) -> Router {
+        let client = self.run(async {
+            let mut client = self.greet("127.0.0.1", ssh_config()).await.unwrap();
+            let answer = client.authenticate_password(user, password).await;
+            assert!(answer.unwrap().success());
+            client
+        });
+        self.of_the_subsystem(client)
+    }
+
+    #[track_caller]
+    fn of_the_subsystem(&self, client: Handle<AnyHost>) -> Router {
+        let stream = self.run(async {
             let channel = client.channel_open_session().await.unwrap();
             channel.request_subsystem(true, "rpki-rtr").await.unwrap();
-            (client, channel.into_stream())
+            channel.into_stream()
         });
         self.bridge(stream, client)
     }

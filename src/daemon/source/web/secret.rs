@@ -1,13 +1,12 @@
 //! Headers that an operator wants sent, most of them secret.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::{self, Web};
 use crate::daemon::source::error::{Cause, SourceError};
+use crate::net::files;
 
 /// The longest value of a header that is read from a file, in octets.
 const MAX_OCTETS: u64 = 64 * 1024;
@@ -44,8 +43,9 @@ fn value(path: &Path, before: &str, what: &dyn Fn() -> String) -> Result<HeaderV
         path: path.into(),
         error,
     };
-    let octets = octets(path).map_err(|error| refused(error.into()))?;
-    let mut value = octets.as_slice();
+    let octets = files::read(path, MAX_OCTETS);
+    let octets = octets.map_err(|error| refused(String::from(error.cause).into()))?;
+    let mut value = &octets[..];
     while let Some((b'\n' | b'\r', rest)) = value.split_last() {
         value = rest;
     }
@@ -57,16 +57,6 @@ fn value(path: &Path, before: &str, what: &dyn Fn() -> String) -> Result<HeaderV
         .map_err(|_| refused("a header cannot have line ends or control characters".into()))?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn octets(path: &Path) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    let mut file = File::open(path)?.take(MAX_OCTETS + 1);
-    let read = file.read_to_end(&mut octets)?;
-    if u64::try_from(read).is_ok_and(|read| read > MAX_OCTETS) {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(octets)
 }
 
 #[cfg(test)]
