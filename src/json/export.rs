@@ -5,13 +5,10 @@
 
 use std::io::{self, Write};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use super::write::{aspa_members, list, providers, vrp_members};
+use super::write::{Digits, aspa_members, list, providers, router_key_members, vrp_members};
 use crate::payload::rows::TrustAnchors;
 use crate::payload::vrp::{VrpV4, VrpV6};
-use crate::payload::{Attribute, DataSet, Kind, RouterKey, UnixTime, Vrp};
+use crate::payload::{Attribute, DataSet, Kind, UnixTime, Vrp};
 
 /// What an export says of itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,7 +40,7 @@ pub fn json(out: &mut impl Write, data: &DataSet, about: &ExportMetadata<'_>) ->
     })?;
     out.write_all(b",\n\"bgpsec_keys\":")?;
     list(out, data.router_keys().iter(), |out, (key, attribute)| {
-        router_key(out, key)?;
+        router_key_members(out, key, Digits::Upper)?;
         known(out, attribute, &anchors)
     })?;
     out.write_all(b",\n\"aspas\":")?;
@@ -203,14 +200,6 @@ fn known(out: &mut impl Write, attribute: &Attribute, anchors: &Anchors<'_>) -> 
         write!(out, ",\"ta\":{name}")?;
     }
     write!(out, ",\"expires\":{}}}", expires(attribute))
-}
-
-fn router_key(out: &mut impl Write, key: &RouterKey) -> io::Result<()> {
-    write!(out, "{{\"asn\":{},\"ski\":\"", key.asn().into_u32())?;
-    for octet in key.ski() {
-        write!(out, "{octet:02X}")?;
-    }
-    write!(out, "\",\"pubkey\":\"{}\"", STANDARD.encode(key.key()))
 }
 
 /// The names of trust anchors as JSON strings, made once.

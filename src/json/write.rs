@@ -91,11 +91,33 @@ pub(super) fn vrp_members(out: &mut impl Write, vrp: Vrp) -> io::Result<()> {
 }
 
 fn router_key(out: &mut impl Write, key: &RouterKey) -> io::Result<()> {
+    router_key_members(out, key, Digits::Lower)?;
+    out.write_all(b"}")
+}
+
+/// How readers are used to hexadecimal digits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Digits {
+    /// As rtrdump writes them.
+    Lower,
+    /// As rpki-client writes them.
+    Upper,
+}
+
+/// A router key without the end of its object.
+pub(super) fn router_key_members(
+    out: &mut impl Write,
+    key: &RouterKey,
+    digits: Digits,
+) -> io::Result<()> {
     write!(out, "{{\"asn\":{},\"ski\":\"", key.asn().into_u32())?;
     for octet in key.ski() {
-        write!(out, "{octet:02x}")?;
+        match digits {
+            Digits::Lower => write!(out, "{octet:02x}")?,
+            Digits::Upper => write!(out, "{octet:02X}")?,
+        }
     }
-    write!(out, "\",\"pubkey\":\"{}\"}}", STANDARD.encode(key.key()))
+    write!(out, "\",\"pubkey\":\"{}\"", STANDARD.encode(key.key()))
 }
 
 fn aspa(out: &mut impl Write, aspa: &Aspa) -> io::Result<()> {

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use rutter::net::sys::sign_with_md5;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::cache::{Cache, PATIENCE};
+use super::pki::secret;
 use super::router::{CACHE_RESET, CACHE_RESPONSE, ERROR_REPORT, NOTIFY, RESET_QUERY, Router};
 use crate::support::payloads::{Payloads, Prng};
 use crate::support::{temp_dir, wait_for};
@@ -303,47 +303,42 @@ fn load_over_tls(cache: &Cache, from: SocketAddr, root: &CertificateDer<'static>
     begin.elapsed()
 }
 
-/// Half of them say nothing, half begin a hello and fall silent.
-#[test]
-fn half_open_handshakes_delay_no_router() {
+/// A cache over TLS that anybody may connect to, and its certificate.
+fn over_tls(limits: &str) -> (Cache, CertificateDer<'static>) {
     let folder = temp_dir();
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let [chain, key] = ["tls.crt", "tls.key"].map(|name| folder.path().join(name));
     fs::write(&chain, pair.cert.pem()).unwrap();
-    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    secret(&key, &pair.signing_key.serialize_pem());
     let source = source(folder.path(), &Payloads::vrps(50, &mut Prng::new(8)));
-    let rest = format!(
-        "deny = []\n{source}[limits]\nconnections-per-address = 300\n\
-         handshake-timeout = \"1m\"\n"
-    );
-    let tls = format!(
-        "transport = \"tls\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
-        chain.display(),
-        key.display()
-    );
+    let rest = format!("deny = []\n{source}[limits]\nhandshake-timeout = \"1m\"\n{limits}");
+    let tls = format!("transport = \"tls\"\ncertificate = {chain:?}\nkey = {key:?}\n");
     let cache = Cache::configured_over(folder, &tls, &rest);
-    let root = pair.cert.der();
+    (cache, pair.cert.der().clone())
+}
+
+/// Half of them say nothing, half begin a hello and fall silent.
+#[test]
+fn half_open_handshakes_delay_no_router() {
+    let (cache, root) = over_tls("");
+    // One router has the address of all of them, as behind a translator of addresses.
     let [near, far]: [SocketAddr; 2] =
-        ["127.0.20.99:0", "127.0.7.1:0"].map(|from| from.parse().unwrap());
-    let alone = load_over_tls(&cache, far, root);
-    // As many as may be without a login: 10 of each address, 50 of each network.
-    let addresses = (20..24).flat_map(|a| (1..6).map(move |b| (a, b)));
-    let mut half: Vec<_> = addresses
-        .flat_map(|address| [address; 10])
-        .map(|(a, b)| Router::connect_from(a, b, cache.address()))
+        ["127.0.0.1:0", "127.0.7.1:0"].map(|from| from.parse().unwrap());
+    let alone = load_over_tls(&cache, far, &root);
+    let mut half: Vec<_> = (0..200)
+        .map(|_| Router::connect_from(0, 1, cache.address()))
         .collect();
     for peer in half.iter_mut().step_by(2) {
         peer.send(b"\x16\x03\x01\x02\x00\x01\x00");
     }
     // Another network waits for nobody, and the same one for a second at most.
     let allowed = alone * 4 + Duration::from_secs(1);
-    let beside = load_over_tls(&cache, far, root);
+    let beside = load_over_tls(&cache, far, &root);
     assert!(beside < allowed, "{beside:?} beside them, {alone:?} alone");
-    let beside = load_over_tls(&cache, near, root);
+    let beside = load_over_tls(&cache, near, &root);
     assert!(beside < allowed + Duration::from_secs(1), "{beside:?}");
     // Once they have had their turns, nobody waits, although they are still there.
-    let later = load_over_tls(&cache, near, root);
+    let later = load_over_tls(&cache, near, &root);
     assert!(later < allowed, "{later:?}");
     assert!(cache.status().sessions.open >= 200);
     assert!(half[0].is_quiet(Duration::from_millis(10)));
@@ -352,21 +347,7 @@ fn half_open_handshakes_delay_no_router() {
 /// Nor do they take the places of routers.
 #[test]
 fn half_open_handshakes_take_no_place_of_a_router() {
-    let folder = temp_dir();
-    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let [chain, key] = ["tls.crt", "tls.key"].map(|name| folder.path().join(name));
-    fs::write(&chain, pair.cert.pem()).unwrap();
-    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
-    let source = source(folder.path(), &Payloads::vrps(50, &mut Prng::new(9)));
-    let rest =
-        format!("deny = []\n{source}[limits]\nconnections = 16\nhandshake-timeout = \"1m\"\n");
-    let tls = format!(
-        "transport = \"tls\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
-        chain.display(),
-        key.display()
-    );
-    let cache = Cache::configured_over(folder, &tls, &rest);
+    let (cache, root) = over_tls("connections = 16\n");
     let half: Vec<_> = (0..256)
         .map(|_| Router::connect_from(20, 1, cache.address()))
         .collect();
@@ -380,6 +361,6 @@ fn half_open_handshakes_take_no_place_of_a_router() {
     assert_eq!(more.until_gone(), b"");
     let sample = "rutter_connections_refused_total{transport=\"tls\",reason=\"unauthenticated\"}";
     assert_eq!(metric(&cache, sample), Some(1));
-    load_over_tls(&cache, "127.0.20.2:0".parse().unwrap(), pair.cert.der());
+    load_over_tls(&cache, "127.0.20.2:0".parse().unwrap(), &root);
     drop(half);
 }

@@ -272,12 +272,10 @@ impl Secure {
     /// The same, logged in with a password.
     #[track_caller]
     pub(crate) fn password_router(&self, user: &str, password: &str) -> Router {
-        let client = self.run(async {
-            let mut client = self.greet("127.0.0.1", ssh_config()).await.unwrap();
-            let answer = client.authenticate_password(user, password).await;
-            assert!(answer.unwrap().success());
-            client
-        });
+        let greeted = self.run(self.greet("127.0.0.1", ssh_config()));
+        let mut client = greeted.unwrap();
+        let answer = self.run(client.authenticate_password(user, password));
+        assert!(answer.unwrap().success());
         self.of_the_subsystem(client)
     }
 

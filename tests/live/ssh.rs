@@ -15,6 +15,7 @@ use rutter::net::{
 };
 use tokio::runtime::Runtime;
 
+use super::pki;
 use crate::support::{Need, not_run, program, temp_dir};
 
 /// More than a key exchange of code that is not optimised takes on a busy machine.
@@ -156,10 +157,8 @@ const KEYS: &[(&str, &[&str])] = &[
 ];
 
 fn secret(folder: &Path, name: &str, text: &str) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
     let path = folder.join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    pki::secret(&path, text);
     path
 }
 
