@@ -98,7 +98,7 @@ fn visit(request: &Request) -> Result<Dumped, Box<dyn Error>> {
     // A thread that still reads must not keep a program that has its answer.
     runtime.shutdown_background();
     let list = match update.map(|update| update.result) {
-        Some(Ok(Content::List(list))) => list,
+        Some(Ok(Content::List(list) | Content::Mirror(list, _))) => list,
         Some(Err(error)) => return Err(error.into()),
         Some(Ok(Content::Unchanged { .. })) | None => return Err(SourceError::Reader.into()),
     };
@@ -116,7 +116,14 @@ async fn first_update(source: Source) -> Option<Update> {
     let (updates, mut news) = mpsc::channel(1);
     let (_requests, requests) = watch::channel(0);
     let (stop, stopped) = watch::channel(false);
-    let reader = tokio::spawn(source::run(source, 0, updates, requests, stopped));
+    let reader = tokio::spawn(source::run(
+        source,
+        0,
+        source::Past::default(),
+        updates,
+        requests,
+        stopped,
+    ));
     let update = news.recv().await;
     drop((stop, news));
     // It ends at once, now that nobody listens.

@@ -48,6 +48,7 @@ pub(super) fn finish(
             ..draft.limits
         },
         http: draft.http,
+        export: draft.export,
     })
 }
 

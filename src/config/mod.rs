@@ -11,6 +11,7 @@ mod carrier;
 mod check;
 mod document;
 mod error;
+mod export;
 mod files;
 mod flags;
 pub mod from;
@@ -41,6 +42,7 @@ use crate::payload::Kinds;
 use crate::rtr::{Timing, Version, Versions};
 
 pub use self::error::{ConfigError, ConfigErrors, Place, Whence};
+pub use self::export::{Bucket, Export};
 pub use self::files::Findings;
 pub use self::settings::{Loaded, Settings};
 
@@ -70,6 +72,8 @@ pub struct Config {
     pub limits: Limits,
     /// The HTTP server.
     pub http: Http,
+    /// What is given out beside RTR.
+    pub export: Export,
 }
 
 impl Config {
@@ -144,11 +148,15 @@ pub struct Source {
     pub tls: net_tls::ClientOptions,
     /// For a cache over SSH.
     pub ssh: net_ssh::ClientOptions,
+    /// What must be signed, and by whom; `None` when nothing must.
+    pub verify: Option<Verify>,
 }
 
 impl Source {
     /// Time between two requests for a URL.
     pub const WEB_REFRESH: Duration = Duration::from_secs(600);
+    /// Time between two requests for the manifest of a feed that cannot be waited for.
+    pub const FEED_REFRESH: Duration = Duration::from_secs(10);
     /// Time between two looks at a file: what there is to wait on file systems without notices.
     pub const FILE_REFRESH: Duration = Duration::from_secs(30);
     /// The refresh interval for a cache (RFC 8210 §6).
@@ -160,7 +168,8 @@ impl Source {
     pub fn new(name: impl Into<Box<str>>, origin: Origin) -> Self {
         let refresh = match &origin {
             Origin::Demo | Origin::At(Endpoint::File(_) | Endpoint::Stdin) => Self::FILE_REFRESH,
-            Origin::At(Endpoint::Web(_) | Endpoint::Feed(_)) => Self::WEB_REFRESH,
+            Origin::At(Endpoint::Web(_)) => Self::WEB_REFRESH,
+            Origin::At(Endpoint::Feed(_) | Endpoint::FeedFolder(_)) => Self::FEED_REFRESH,
             Origin::At(Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. }) => {
                 Self::CACHE_REFRESH
             }
@@ -179,8 +188,28 @@ impl Source {
             web: Web::default(),
             tls: net_tls::ClientOptions::default(),
             ssh: net_ssh::ClientOptions::default(),
+            verify: None,
         }
     }
+}
+
+/// What must be signed of a source, and by whom.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verify {
+    /// Files with public keys, PEM; a signature by any of them is good. At least one.
+    pub keys: Vec<PathBuf>,
+    /// How the document is signed. A feed has signatures of its own.
+    pub scheme: Scheme,
+}
+
+/// How a document is signed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Scheme {
+    /// A statement beside it, a compact JWS (RFC 7515) at its name with `.jws` behind it.
+    #[default]
+    Jws,
+    /// The fields `signature` and `signatureDate` of GoRTR.
+    Gortr,
 }
 
 /// How a URL is asked for.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::report;
 use super::tls;
 use super::value::{self, Raw};
-use super::{Control, Guard, Http, Limits, Need, OnTimeout, Percent, Slurm, Stale};
+use super::{Control, Export, Guard, Http, Limits, Need, OnTimeout, Percent, Slurm, Stale};
 use crate::rtr::Timing;
 
 /// The settings so far, defaults first.
@@ -30,6 +30,7 @@ pub(super) struct Draft {
     pub(super) slurm: Slurm,
     pub(super) limits: Limits,
     pub(super) http: Http,
+    pub(super) export: Export,
     /// TLS for the HTTP server, key by key.
     pub(super) http_tls: tls::Draft,
 }
@@ -87,6 +88,7 @@ impl Default for Draft {
                 drain: Duration::from_secs(30),
             },
             http: Http::default(),
+            export: Export::default(),
             http_tls: tls::Draft::default(),
         }
     }

@@ -54,7 +54,7 @@ pub(super) fn endpoint(
             Some(path) => Ok(Endpoint::File(resolve(path))),
             None => Ok(Endpoint::File(path)),
         },
-        Ok(Endpoint::Feed(_)) => {
+        Ok(Endpoint::Feed(_) | Endpoint::FeedFolder(_)) => {
             let what = "this version does not have such sources yet";
             Err(value::wrong(what, raw, EXPECTED))
         }
@@ -298,7 +298,7 @@ fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
     let (kind, useful): (_, &[&str]) = match endpoint {
         Endpoint::Stdin => ("standard input", &["max-size", "max-bad-rows"]),
         Endpoint::File(_) => ("a file", &["refresh", "max-size", "max-bad-rows"]),
-        Endpoint::Web(_) | Endpoint::Feed(_) => (
+        Endpoint::Web(_) | Endpoint::Feed(_) | Endpoint::FeedFolder(_) => (
             "a document of the web",
             &[
                 "refresh",

@@ -112,6 +112,12 @@ pub(super) fn new(
             disagreement(&view, limit)
         }),
         clients: Box::new(move |limit| value(&clients.first(limit))),
+        documents: Box::new(|_| {
+            let none = Refusal::new(RefusalKind::Unavailable, "no documents yet");
+            Box::pin(async { Err(none) })
+        }),
+        // Nobody tells of a feed yet.
+        feed: watch::channel(None).1,
         commands,
     }
 }

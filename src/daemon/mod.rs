@@ -4,6 +4,7 @@
 //! Nobody ever waits for anybody: sources wait for the pipeline only, the pipeline for nobody,
 //! and a slow router for itself.
 
+pub mod authority;
 pub mod clients;
 pub mod counters;
 pub mod handshakes;
@@ -17,6 +18,7 @@ pub mod session;
 pub mod slurm;
 pub mod source;
 pub mod state;
+pub mod stock;
 pub mod store;
 pub mod view;
 pub mod voice;

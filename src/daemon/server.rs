@@ -394,6 +394,7 @@ impl Server {
         self.works.spawn(source::run(
             source.clone(),
             id,
+            source::Past::default(),
             self.updates.clone(),
             requested,
             stopped,

@@ -4,14 +4,20 @@
 //! what changes something.
 
 use std::fmt;
+use std::fs::File;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use ipnet::IpNet;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::metrics::Exposition;
 use super::shape::{Problem, Status};
-use crate::payload::Asn;
+use crate::payload::{Asn, UnixTime};
 
 /// What the daemon hands over.
 pub struct Backend {
@@ -27,6 +33,11 @@ pub struct Backend {
     pub disagreement: Box<dyn Fn(usize) -> Result<Value, Refusal> + Send + Sync>,
     /// Lists routers, at most so many. Called on a thread that may block.
     pub clients: Box<dyn Fn(usize) -> Result<Value, Refusal> + Send + Sync>,
+    /// Finds a document, which is made first when it is not there or not of the snapshot that is
+    /// served. Awaited in the task of a connection, within the time of an answer.
+    pub documents: Box<dyn Fn(Document) -> Editing + Send + Sync>,
+    /// What followers are told; `None` while there is no feed, or nothing to tell.
+    pub feed: watch::Receiver<Option<Arc<Announcement>>>,
     /// Where commands go. When it is full, a command is refused: somebody is at it already.
     pub commands: mpsc::Sender<Request>,
 }
@@ -35,6 +46,67 @@ impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Backend").finish_non_exhaustive()
     }
+}
+
+/// A document on its way.
+pub type Editing = Pin<Box<dyn Future<Output = Result<Arc<Edition>, Refusal>> + Send>>;
+
+/// A large document that is made of what is served.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Document {
+    /// `/rpki.json`: rpki-client's dialect.
+    Json,
+    /// `/rpki.json.jws`: the signed statement of it.
+    Statement,
+    /// `/rpki.csv`.
+    Csv,
+    /// `/rpki.bird`: static tables for BIRD.
+    Bird,
+    /// `/rpki.openbgpd`: static tables for OpenBGPD.
+    OpenBgpd,
+}
+
+/// A document that is complete, and stays as it is.
+#[derive(Debug)]
+pub struct Edition {
+    /// Its strong validator without quotes, without the coding.
+    pub tag: Box<str>,
+    /// When what it says came to be.
+    pub modified: UnixTime,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// It as it is, and in other codings, the smallest last.
+    pub forms: Vec<Form>,
+}
+
+/// A document in one coding. The file may have lost its name.
+#[derive(Debug)]
+pub struct Form {
+    /// `gzip`, `zstd`, or `None` as it is.
+    pub coding: Option<&'static str>,
+    /// The file, to be read at positions.
+    pub file: Arc<File>,
+    /// Its octets.
+    pub length: u64,
+}
+
+/// What followers are told.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// The manifest as it is served.
+    pub text: Bytes,
+    /// Whether it is signed: then it is `manifest.jws`, and otherwise `manifest.json`. There is
+    /// never both.
+    pub signed: bool,
+    /// Its strong validator, without quotes.
+    pub tag: Box<str>,
+    /// When it was made.
+    pub issued: UnixTime,
+    /// From when on it counts no more.
+    pub valid_until: UnixTime,
+    /// The folder with the files that it names. A file that it does not name stays there for a
+    /// while, for those who have an earlier manifest.
+    pub folder: Arc<Path>,
 }
 
 /// A command, and where its outcome goes.

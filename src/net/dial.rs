@@ -66,7 +66,11 @@ impl Target {
                 user: user.clone(),
                 connector: SshConnector::load(ssh)?,
             }),
-            Endpoint::Web(_) | Endpoint::Feed(_) | Endpoint::File(_) | Endpoint::Stdin => None,
+            Endpoint::Web(_)
+            | Endpoint::Feed(_)
+            | Endpoint::FeedFolder(_)
+            | Endpoint::File(_)
+            | Endpoint::Stdin => None,
         })
     }
 

@@ -24,8 +24,11 @@ pub enum Endpoint {
     },
     /// `http://…` or `https://…`.
     Web(Url),
-    /// `feed+https://…`; the URL is the `https` one.
+    /// `feed+https://…` or `feed+http://…`: a feed on the web. The URL is that of the folder with
+    /// its files, without `feed+`.
     Feed(Url),
+    /// `feed+file:PATH`: a folder with the files of a feed.
+    FeedFolder(PathBuf),
     /// A path.
     File(PathBuf),
     /// `-`: standard input.
@@ -46,7 +49,10 @@ impl Endpoint {
             "tls" => Ok(Self::Tls(anonymous("tls", rest, Self::TLS_PORT)?)),
             "ssh" => Self::ssh(rest),
             "http" | "https" => Ok(Self::Web(Url::parse(text)?)),
-            "feed+https" => Ok(Self::Feed(Url::parse(&format!("https://{rest}"))?)),
+            feed @ ("feed+https" | "feed+http") => {
+                let scheme = feed.trim_start_matches("feed+");
+                Ok(Self::Feed(Url::parse(&format!("{scheme}://{rest}"))?))
+            }
             _ => Err(EndpointError::UnknownScheme {
                 scheme: scheme.into(),
             }),
@@ -115,6 +121,14 @@ impl FromStr for Endpoint {
         if text == "-" {
             return Ok(Self::Stdin);
         }
+        if let Some(folder) = text.strip_prefix("feed+file:") {
+            // As a `file:` URL with an empty host is written, too.
+            let path = folder.strip_prefix("//").unwrap_or(folder);
+            return match path.is_empty() {
+                true => Err(EndpointError::Empty),
+                false => Ok(Self::FeedFolder(path.into())),
+            };
+        }
         match text.split_once("://") {
             // A scheme has no slash, so `./a://b` is a path.
             Some((scheme, rest)) if !scheme.contains('/') => Self::with_scheme(scheme, rest, text),
@@ -132,6 +146,7 @@ impl fmt::Display for Endpoint {
             Self::Ssh { user, at } => write!(f, "ssh://{user}@{at}"),
             Self::Web(url) => url.fmt(f),
             Self::Feed(url) => write!(f, "feed+{url}"),
+            Self::FeedFolder(path) => write!(f, "feed+file:{}", path.display()),
             Self::File(path) => path.display().fmt(f),
             Self::Stdin => f.write_str("-"),
         }

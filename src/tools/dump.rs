@@ -113,7 +113,9 @@ pub fn dump(request: &Request, show: impl FnMut(Progress)) -> Result<Dumped, Dum
             let file = File::open(path).map_err(|cause| DumpError::Open(from.clone(), cause))?;
             from_document(from, file)
         }
-        Endpoint::Web(_) | Endpoint::Feed(_) => Err(DumpError::Unsupported(from.clone())),
+        Endpoint::Web(_) | Endpoint::Feed(_) | Endpoint::FeedFolder(_) => {
+            Err(DumpError::Unsupported(from.clone()))
+        }
     }
 }
 

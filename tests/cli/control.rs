@@ -107,6 +107,8 @@ fn backend(ready: bool, commands: mpsc::Sender<Request>) -> Backend {
         explain: Box::new(|_, _| Ok(Value::Null)),
         disagreement: Box::new(|_| Ok(Value::Null)),
         clients: Box::new(|_| Ok(Value::Null)),
+        documents: Box::new(|_| Box::pin(std::future::pending())),
+        feed: watch::channel(None).1,
         commands,
     }
 }

@@ -59,7 +59,9 @@ fn a_cache_of_ours_is_followed_through_changes_and_a_restart() {
         let at = address.to_string();
         let _cache = Cache::start_with(folder, &["--source", &path], &at, &[]);
         match reading.ask().await.unwrap() {
-            Content::List(list) => assert!(set(&list.rows) == of_file(&old)),
+            Content::List(list) | Content::Mirror(list, _) => {
+                assert!(set(&list.rows) == of_file(&old))
+            }
             Content::Unchanged { .. } => unreachable!("another list"),
         }
     });

@@ -21,7 +21,14 @@ impl Reading {
         let (requests, requested) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
         // It ends with the sender of `stop`.
-        tokio::spawn(source::run(source, 0, sender, requested, stopped));
+        tokio::spawn(source::run(
+            source,
+            0,
+            source::Past::default(),
+            sender,
+            requested,
+            stopped,
+        ));
         Self {
             updates,
             requests,
@@ -38,7 +45,7 @@ impl Reading {
 
     pub(crate) async fn list(&mut self) -> List {
         match self.next().await.result.unwrap() {
-            Content::List(list) => *list,
+            Content::List(list) | Content::Mirror(list, _) => *list,
             Content::Unchanged { .. } => unreachable!("no list"),
         }
     }

@@ -160,7 +160,7 @@ impl Feed {
                 self.succeeded = Some(now);
                 let failure = self.failure.take();
                 match content {
-                    Content::List(list) => {
+                    Content::List(list) | Content::Mirror(list, _) => {
                         self.load(*list);
                         Taken::Rows
                     }

@@ -218,7 +218,7 @@ impl Pipeline {
         let id = update.place;
         let asked = match update.occasion {
             Occasion::Asked(asked) => Some(asked),
-            Occasion::Schedule | Occasion::Event => None,
+            Occasion::Restored | Occasion::Schedule | Occasion::Event => None,
         };
         let Some(feed) = self.sources.feeds_mut().find(|feed| feed.id == id) else {
             // From a task that was told to stop.

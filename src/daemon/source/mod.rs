@@ -1,7 +1,7 @@
 //! A task per source that delivers lists.
 //!
 //! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
-//! this order: this file, [`list`] and [`error`], then `file` with `look` and `folder`, `http` with `web`, and
+//! this order: this file, [`list`] and [`error`], `mirror`, then `file` with `look` and `folder`, `http` with `web`, and
 //! `cache` with `target` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
 //! how octets get to a reader that blocks, and `pace` for when to try again.
 //!
@@ -10,6 +10,7 @@
 
 pub mod error;
 pub mod list;
+pub mod mirror;
 
 mod cache;
 mod demo;
@@ -25,6 +26,8 @@ mod target;
 mod watcher;
 mod web;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
@@ -33,9 +36,11 @@ use crate::config::{Origin, Source};
 use crate::json;
 use crate::net::Endpoint;
 use crate::payload::UnixTime;
+use crate::rtr::Snapshot;
 
 pub use self::error::SourceError;
 pub use self::list::List;
+pub use self::mirror::Mirror;
 pub(in crate::daemon) use self::watcher::Watcher;
 pub use self::web::WebText;
 
@@ -63,9 +68,20 @@ pub struct Update {
     pub took: Duration,
 }
 
+/// What is known of a source from an earlier run.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The folder where its last good list is kept, `None` when none is. It need not be there.
+    pub folder: Option<PathBuf>,
+    /// For a feed, the history that was mirrored last, to go on from.
+    pub mirrored: Option<Arc<Snapshot>>,
+}
+
 /// Why there was an attempt to read a source.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Occasion {
+    /// The start: there was no attempt yet, and this is what was kept of an earlier run.
+    Restored,
     /// It was time.
     Schedule,
     /// Something happened: the system told of a change, or a cache said something by itself.
@@ -81,6 +97,9 @@ pub enum Occasion {
 pub enum Content {
     /// A list that was not delivered yet.
     List(Box<List>),
+    /// What a leader's feed has now: its list, and its history. Delivered again when only the
+    /// time until which it counts has moved.
+    Mirror(Box<List>, Arc<Mirror>),
     /// What was delivered last is still what the source has: after a scheduled look or request,
     /// after an error, or because somebody asked.
     Unchanged {
@@ -101,13 +120,19 @@ pub enum Content {
 /// nothing meanwhile, requests included, so a busy pipeline delays its sources and never queues
 /// documents. It ends when `stop` becomes true or its sender is gone, whatever it is doing, or
 /// when the receiver of updates is gone. A fetch that is cut off leaves nothing behind.
+///
+/// `past` is what is known from an earlier run. Where a list was kept it is sent first, as
+/// [`Occasion::Restored`].
 pub async fn run(
     source: Source,
     place: usize,
+    past: Past,
     updates: mpsc::Sender<Update>,
     requests: watch::Receiver<u64>,
     mut stop: watch::Receiver<bool>,
 ) {
+    // What was kept is not read yet.
+    drop(past);
     let outlet = Outlet { place, updates };
     let requests = Requests(requests);
     tokio::select! {
@@ -129,7 +154,7 @@ async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result
             Box::pin(cache::deliver(source, endpoint, outlet, requests)).await
         }
         // The configuration lets none of these through yet.
-        Endpoint::Feed(_) => {
+        Endpoint::Feed(_) | Endpoint::FeedFolder(_) => {
             let result = Err(SourceError::Reader);
             outlet
                 .send(Occasion::Schedule, result, Duration::ZERO)

@@ -40,7 +40,14 @@ fn start(source: Source) -> Running {
     let (sender, updates) = mpsc::channel(1);
     let (requests, requested) = watch::channel(0);
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(run(source, PLACE, sender, requested, stopped));
+    let task = tokio::spawn(run(
+        source,
+        PLACE,
+        super::Past::default(),
+        sender,
+        requested,
+        stopped,
+    ));
     Running {
         updates,
         requests,
@@ -105,14 +112,14 @@ fn dated(generated: u64, asn: u32) -> String {
 fn list(result: Result<Content, SourceError>) -> List {
     match result.unwrap() {
         Content::List(list) => *list,
-        Content::Unchanged { .. } => unreachable!("no list"),
+        Content::Mirror(..) | Content::Unchanged { .. } => unreachable!("no list"),
     }
 }
 
 fn serial(result: Result<Content, SourceError>) -> u32 {
     match result.unwrap() {
         Content::List(list) => list.serial.unwrap(),
-        Content::Unchanged { .. } => unreachable!("no document"),
+        Content::Mirror(..) | Content::Unchanged { .. } => unreachable!("no document"),
     }
 }
 

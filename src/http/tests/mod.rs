@@ -139,6 +139,11 @@ fn backend(ready: Ready, commands: mpsc::Sender<Request>) -> Backend {
             limit => Ok(json!({ "limit": limit })),
         }),
         clients: Box::new(|limit| Ok(json!({ "total": 0, "limit": limit }))),
+        documents: Box::new(|_| {
+            let none = Refusal::new(RefusalKind::Unavailable, "no data yet");
+            Box::pin(async { Err(none) })
+        }),
+        feed: watch::channel(None).1,
         commands,
     }
 }

@@ -156,7 +156,7 @@ async fn a_cache_is_followed() {
     connection.answer(7, &[]).await;
     match running.next().await.unwrap() {
         Content::Unchanged { arrived } => assert!(arrived.unwrap() >= before),
-        Content::List(list) => unreachable!("{list:?}"),
+        Content::List(list) | Content::Mirror(list, _) => unreachable!("{list:?}"),
     }
     running.stop().await;
 }
