@@ -13,11 +13,14 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::carrier::Carriers;
+use super::keeper::{self, Keeper, Kept};
 use super::server::Server;
 use super::slurm;
+use super::state::StateError;
 use crate::config::Config;
 use crate::http::BindError;
 use crate::net::sys;
+use crate::rtr::snapshot::HistoryLimits;
 
 /// Commands that may wait while another one is carried out. Each comes from an operator who
 /// waits for it, so there are few; one more waits for room.
@@ -62,6 +65,8 @@ pub enum ServeError {
     Http(BindError),
     /// Local exceptions are not in order: nothing is served without them.
     Slurm(String),
+    /// The state directory cannot be used.
+    State(StateError),
     /// Files were not read in time.
     Late,
     /// A thread for reading files ended unexpectedly.
@@ -78,6 +83,7 @@ impl fmt::Display for ServeError {
             Self::Files(faults) => f.write_str(faults),
             Self::Http(error) => error.fmt(f),
             Self::Slurm(faults) => write!(f, "local exceptions refused: {faults}"),
+            Self::State(_) => f.write_str("the state directory cannot be used"),
             Self::Late => write!(
                 f,
                 "the configuration and its files were not read within {} s",
@@ -93,6 +99,7 @@ impl Error for ServeError {
         match self {
             Self::Listen { cause, .. } | Self::Sign { cause, .. } => Some(cause),
             Self::Http(error) => error.source(),
+            Self::State(error) => Some(error),
             Self::Files(_) | Self::Slurm(_) | Self::Late | Self::Reader => None,
         }
     }
@@ -122,10 +129,17 @@ pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), S
         warn!("{warning}");
     }
     let exceptions = read_exceptions(&config).await?;
+    let state = open_state(&config).await?;
     let (stopping, stopped) = watch::channel(false);
     let (requests, mut inbox) = mpsc::channel(REQUESTS);
     let mut server = Server::start(
-        config, load, warnings, carriers, exceptions, requests, stopped,
+        config,
+        load,
+        warnings,
+        carriers,
+        (exceptions, state),
+        requests,
+        stopped,
     )?;
     tokio::pin!(stop);
     loop {
@@ -153,6 +167,27 @@ pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), S
     }
     info!("stopped");
     Ok(())
+}
+
+/// The state directory, with what was kept in it from before.
+async fn open_state(config: &Config) -> Result<Option<(Keeper, Option<Kept>)>, ServeError> {
+    let Some(path) = config.state_dir.clone() else {
+        return Ok(None);
+    };
+    let timing = config.rtr.timing;
+    let limits = HistoryLimits {
+        age: config.rtr.history,
+    };
+    let names: Vec<_> = config.sources.iter().map(|s| s.name.clone()).collect();
+    let opened = spawn_blocking(move || {
+        let opened = Keeper::open(&path, timing, limits);
+        if opened.is_ok() {
+            keeper::forget_sources(&path, &names);
+        }
+        opened
+    });
+    let opened = opened.await.map_err(|_| ServeError::Reader)?;
+    opened.map(Some).map_err(ServeError::State)
 }
 
 /// The exceptions of a start: what is on this machine must be in order at once. What is fetched

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod clients;
 pub mod counters;
 pub mod handshakes;
+pub mod keeper;
 pub mod lifecycle;
 pub mod listener;
 pub mod peers;

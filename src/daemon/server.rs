@@ -11,9 +11,11 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tracing::{error, info, warn};
 
+use super::authority::Authority;
 use super::backend::{self, Changes};
 use super::carrier::Carriers;
 use super::certificates::{self, Certificate};
+use super::keeper::{self, Keeper, Kept};
 use super::lifecycle::{Load, ServeError, in_time, load_carriers, load_exceptions};
 use super::pipeline::feed::Feed;
 use super::pipeline::guard::Digest;
@@ -22,12 +24,13 @@ use super::pipeline::{Pipeline, unix_now};
 use super::session::Shared;
 use super::slurm;
 use super::sockets::{Crew, Opened, Sockets};
-use super::source::{self, Update};
+use super::source::{self, Past, Update};
 use super::status::Around;
 use super::store::Store;
 use super::tasks::{Answer, Stop, pass_on, report, stopper};
 use crate::config::{self, Config, Source};
 use crate::http::{Backend, Command, Refusal, RefusalKind, Request};
+use crate::rtr::Snapshot;
 
 /// Updates that may wait for the pipeline. Each can be a whole list, so there are few; a source
 /// that meets a full channel waits.
@@ -44,6 +47,8 @@ pub(super) struct Server {
     store: Arc<Store>,
     shared: Arc<Shared>,
     sources: HashMap<Box<str>, SourceTask>,
+    /// A leader's history that was served before the start.
+    mirrored: Option<Arc<Snapshot>>,
     next_id: usize,
     asked: u64,
     slurm: Option<SlurmTask>,
@@ -87,7 +92,7 @@ impl Server {
         load: Load,
         warnings: Vec<String>,
         carriers: Carriers,
-        exceptions: Option<slurm::Loaded>,
+        (exceptions, state): (Option<slurm::Loaded>, Option<(Keeper, Option<Kept>)>),
         requests: mpsc::Sender<Request>,
         stopped: watch::Receiver<bool>,
     ) -> Result<Self, ServeError> {
@@ -98,7 +103,14 @@ impl Server {
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
         let feeds = config.sources.iter().cloned().enumerate();
         let feeds = feeds.map(|(id, source)| Feed::new(id, source)).collect();
-        let pipeline = Pipeline::new(Arc::clone(&store), rules(&config), feeds, exceptions);
+        let (keeper, kept) = state.unzip();
+        let kept = kept.flatten();
+        let mirrored = kept.as_ref().and_then(|kept| match kept.authority {
+            Authority::Own => None,
+            Authority::Leader(_) => Some(Arc::clone(&kept.snapshot)),
+        });
+        let state = (keeper, kept);
+        let pipeline = Pipeline::new(Arc::clone(&store), rules(&config), feeds, exceptions, state);
         let view = pipeline.subscribe();
         let around = backend::around(&config, warnings);
         let around = watch::Sender::new(around);
@@ -110,6 +122,7 @@ impl Server {
             sources: HashMap::new(),
             next_id: 0,
             asked: 0,
+            mirrored,
             slurm: None,
             reader: Pipeline::FIRST_READER,
             sockets: Sockets::new(&config),
@@ -294,6 +307,10 @@ impl Server {
         });
         let read = read.await.map_err(wrong)?;
         let (config, mut warnings) = read.map_err(|faults| lines(&faults))?;
+        if config.state_dir != self.config.state_dir {
+            let reason = "state-dir: takes a restart, the one of the start is in use";
+            return Err(vec![reason.to_owned()]);
+        }
         let carriers = in_time(load_carriers(&config)).await.map_err(wrong)?;
         // Where some are fetched and nothing else is wanted, the last good ones are good enough.
         let local = slurm::is_local(&config.slurm);
@@ -391,10 +408,15 @@ impl Server {
         self.next_id += 1;
         let (stop, stopped) = stopper(&self.stopped, &mut self.works);
         let (requests, requested) = watch::channel(0);
+        let state_dir = self.config.state_dir.as_deref();
+        let past = Past {
+            folder: state_dir.map(|state_dir| keeper::source_folder(state_dir, &source.name)),
+            mirrored: self.mirrored.clone(),
+        };
         self.works.spawn(source::run(
             source.clone(),
             id,
-            source::Past::default(),
+            past,
             self.updates.clone(),
             requested,
             stopped,
@@ -449,6 +471,7 @@ fn rules(config: &Config) -> Rules {
         merge: config.merge,
         guard: config.guard,
         history: config.rtr.history,
+        timing: config.rtr.timing,
         slurm_configured: !config.slurm.files.is_empty(),
     }
 }

@@ -41,6 +41,8 @@ pub struct Manifest {
     /// The newest attributes that there are as a file, no older than the snapshot; `None` when
     /// there are none.
     pub attributes: Option<AttributesRef>,
+    /// Whether the history is that of a leader, and this is what a follower says of it.
+    pub mirrored: bool,
     /// The recent steps, oldest first: at least those from the snapshot to the serial.
     pub deltas: Vec<DeltaRef>,
 }

@@ -151,7 +151,6 @@ fn play(path: &Path) -> Played {
         let Serving::New(next) = turn(snapshot.clone()) else {
             panic!("{name} is no other list");
         };
-        let next = Arc::new(*next);
         if let Some(old) = &snapshot {
             assert_eq!(next.serial(), old.serial().next(), "{name}");
             let last = next.entries().next_back().unwrap();

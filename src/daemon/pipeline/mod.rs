@@ -14,6 +14,7 @@ pub mod order;
 pub mod step;
 
 mod asked;
+mod holds;
 mod report;
 mod sources;
 
@@ -27,18 +28,21 @@ use tracing::error;
 use self::asked::Asked;
 use self::feed::{Feed, Taken};
 use self::guard::{Digest, Standing};
+use self::holds::Holds;
 use self::order::{Approval, Approved, Order, Rules};
 use self::sources::Sources;
 use self::step::{Pending, Selection, Serving, Turn, Work, prepare, step};
+use super::authority::Authority;
+use super::keeper::{Keeper, Kept};
 use super::slurm::Loaded;
 use super::source::{Occasion, Update};
 use super::store::Store;
-use super::view::{Counts, Hold, View};
+use super::view::{Counts, View};
 use super::voice::Voice;
 use crate::payload::merge::Agreement;
 use crate::payload::{Rows, UnixTime};
-use crate::rtr::HistoryName;
 use crate::rtr::snapshot::{HistoryLimits, Trigger};
+use crate::rtr::{HistoryName, Snapshot};
 use crate::slurm::{Effect, Exceptions};
 
 /// The least time between two serials that expiry alone sets off. With expiries spread to the
@@ -60,6 +64,10 @@ pub struct Pipeline {
     sources: Sources,
     rules: Rules,
     store: Arc<Store>,
+    /// Keeps what is published, where there is a state directory.
+    keeper: Option<Keeper>,
+    /// Whose the history is that was published last.
+    authority: Authority,
     view: watch::Sender<Arc<View>>,
     /// When the first publication is due with what there is.
     settles_at: Instant,
@@ -88,26 +96,33 @@ pub struct Pipeline {
     voice: Voice,
 }
 
-/// What is shown of the candidates that are held.
-#[derive(Debug, Default)]
-struct Holds {
-    update: Option<Hold>,
-    change: Option<Hold>,
-    /// What was held until its time was over, and when that was.
-    refused: Vec<(Digest, UnixTime)>,
-}
-
 impl Pipeline {
     /// The task that reads exceptions after a start.
     pub(super) const FIRST_READER: usize = 1;
 
-    /// A pipeline that waits for its first order or update.
-    pub fn new(store: Arc<Store>, rules: Rules, feeds: Vec<Feed>, slurm: Option<Loaded>) -> Self {
+    /// A pipeline that waits for its first order or update. What was kept is served already.
+    pub fn new(
+        store: Arc<Store>,
+        rules: Rules,
+        feeds: Vec<Feed>,
+        slurm: Option<Loaded>,
+        (mut keeper, kept): (Option<Keeper>, Option<Kept>),
+    ) -> Self {
         let read = rules.slurm_configured && slurm.is_some();
+        let published = kept.as_ref().map(|kept| kept.published);
+        let authority = kept.as_ref().map_or(Authority::Own, |kept| kept.authority);
+        if let Some(kept) = kept {
+            store.publish(kept.snapshot);
+        }
+        if let Some(keeper) = &mut keeper {
+            keeper.tell(authority, true);
+        }
         let mut pipeline = Self {
             sources: Sources::new(feeds),
             rules,
             store,
+            keeper,
+            authority,
             view: watch::Sender::new(Arc::new(View::empty())),
             settles_at: Instant::now() + FIRST_WAIT,
             settled: false,
@@ -123,7 +138,7 @@ impl Pipeline {
             changes: Standing::Clear,
             holds: Holds::default(),
             agreement: None,
-            published: None,
+            published,
             next_expiry: None,
             expired_at: None,
             counts: Counts::default(),
@@ -152,7 +167,7 @@ impl Pipeline {
             let until = wake.map_or_else(Instant::now, |(at, _)| at);
             tokio::select! {
                 biased;
-                () = super::told(&mut stop) => return,
+                () = super::told(&mut stop) => break,
                 Some(order) = orders.recv() => self.obey(order).await,
                 Some(update) = updates.recv() => self.take(update).await,
                 () = sleep_until(until), if wake.is_some() => {
@@ -162,12 +177,27 @@ impl Pipeline {
             }
             self.show();
         }
+        self.write().await;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.settled().await;
+        }
+    }
+
+    /// Has written what was put off.
+    async fn write(&mut self) {
+        let served = !self.store.is_withheld();
+        if let (Some(keeper), Some(latest)) = (&mut self.keeper, self.store.latest()) {
+            keeper.settle(latest, self.authority, served).await;
+        }
     }
 
     /// When there is something to do even if nobody says anything, and what.
     fn wake(&self) -> Option<(Instant, Cause)> {
+        let writing = self.keeper.as_ref().and_then(Keeper::due);
+        let writing = writing.map(|at| (at, Cause::Writing));
         if !self.settled {
-            return Some((self.settles_at, Cause::Settled));
+            let settles = (self.settles_at, Cause::Settled);
+            return Some(writing.map_or(settles, |writing| writing.min(settles)));
         }
         let now = unix_now();
         let feeds = self.sources.feeds().iter();
@@ -181,6 +211,7 @@ impl Pipeline {
             .or(aging)
             .and_then(|_| Instant::now().checked_add(CLOCK_LOOK));
         let wakes = [
+            writing,
             expiry.map(|at| (at, Cause::Expiry)),
             aging.map(|at| (at, Cause::Age)),
             clock.map(|at| (at, Cause::Clock)),
@@ -208,6 +239,7 @@ impl Pipeline {
             Cause::Age | Cause::Hold => {
                 self.turn(Trigger::Source, None).await;
             }
+            Cause::Writing => self.write().await,
             Cause::Clock => {}
         }
     }
@@ -247,6 +279,9 @@ impl Pipeline {
                     reader,
                     done,
                 } = *configure;
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.set_timing(rules.timing).await;
+                }
                 self.configure(rules, feeds);
                 if let Some(loaded) = slurm {
                     self.except(loaded);
@@ -351,13 +386,30 @@ impl Pipeline {
             turn
         });
         match done.await {
-            Ok(turn) => {
+            Ok(mut turn) => {
+                if let Serving::New(next) = turn.serving {
+                    turn.serving = Serving::New(self.keep(next).await);
+                }
                 self.settle(turn, trigger, now, instant.elapsed());
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.tell(self.authority, !self.store.is_withheld());
+                }
                 // For the status; routers do not wait for it.
                 self.agreement = self.sources.compare().await;
             }
             Err(error) => error!(%error, "an update was lost"),
         }
+    }
+
+    /// Makes a snapshot durable before it is published. Gives what is to be published.
+    async fn keep(&mut self, next: Arc<Snapshot>) -> Arc<Snapshot> {
+        let Some(keeper) = &mut self.keeper else {
+            return next;
+        };
+        let previous = self.store.latest();
+        let (next, authority) = keeper.keep(next, previous, self.authority).await;
+        self.authority = authority;
+        next
     }
 
     fn work(
@@ -429,7 +481,6 @@ impl Pipeline {
             Serving::Withheld => self.store.withhold(),
             Serving::Same => self.store.release(),
             Serving::New(snapshot) => {
-                let snapshot = Arc::new(*snapshot);
                 let before = self.store.latest();
                 report::published(&snapshot, before.as_deref(), trigger, took, &self.voice);
                 self.counts.serials += u64::from(snapshot.revision() == 0);
@@ -437,49 +488,6 @@ impl Pipeline {
                 self.store.publish(snapshot);
             }
         }
-    }
-
-    fn count_and_tell(&mut self, turn: &Turn, now: UnixTime) {
-        let would_go = |turn: &Turn| match (&turn.baseline, &turn.candidate) {
-            (Some(before), Some(after)) => report::examples(before, after),
-            _ => Vec::new(),
-        };
-        let held = |before: Option<Hold>, standing: &Standing, examples: Vec<String>| {
-            standing
-                .held()
-                .map(|held| Hold::of(held, before, examples, now))
-        };
-        self.holds.update = held(self.holds.update.take(), &turn.updates, would_go(turn));
-        self.holds.change = held(self.holds.change.take(), &turn.changes, Vec::new());
-        let refused = [&turn.updates, &turn.changes]
-            .into_iter()
-            .filter_map(Standing::refused);
-        let known = std::mem::take(&mut self.holds.refused);
-        self.holds.refused = refused
-            .map(|digest| {
-                let at = known
-                    .iter()
-                    .find(|(known, _)| *known == digest)
-                    .map(|(_, at)| *at);
-                (digest, at.unwrap_or(now))
-            })
-            .collect();
-        let mut guard = |what: &str, before: &Standing, after: &Standing, verdict| {
-            self.counts.holds += report::guard(what, before, after, verdict, &self.voice);
-        };
-        guard("update", &self.updates, &turn.updates, &turn.update_verdict);
-        if let Some(verdict) = &turn.change_verdict {
-            guard("slurm", &self.changes, &turn.changes, verdict);
-            if *verdict == guard::Verdict::Harmless {
-                report::large_change(&turn.change_excess);
-            }
-        }
-        let approved = [Some(&turn.update_verdict), turn.change_verdict.as_ref()];
-        let approved = approved
-            .into_iter()
-            .flatten()
-            .filter(|v| **v == guard::Verdict::Approved);
-        self.counts.approvals += u64::try_from(approved.count()).unwrap_or(0);
     }
 
     /// When something is to be taken out because it expired.
@@ -526,7 +534,7 @@ impl Pipeline {
 }
 
 /// Why the pipeline wakes up by itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Cause {
     /// The first publication has waited for long enough.
     Settled,
@@ -538,6 +546,8 @@ enum Cause {
     Hold,
     /// The calendar may have moved by itself.
     Clock,
+    /// Something was put off that is to be kept.
+    Writing,
 }
 
 /// The moment that a moment of the calendar is; a past one is now.
@@ -545,12 +555,12 @@ fn at_instant(at: UnixTime, now: UnixTime) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_secs(at.since(now)))
 }
 
-pub(super) fn unix_now() -> UnixTime {
+pub(in crate::daemon) fn unix_now() -> UnixTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UnixTime::new(since.map_or(0, |since| since.as_secs()))
 }
 
-fn random_name() -> HistoryName {
+pub(in crate::daemon) fn random_name() -> HistoryName {
     HistoryName::new(super::random::octets())
 }
 

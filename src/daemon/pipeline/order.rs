@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::guard::Digest;
 use crate::config::{Guard, Merge, Source};
 use crate::daemon::slurm::Loaded;
-use crate::rtr::Serial;
+use crate::rtr::{Serial, Timing};
 
 /// Something to do.
 #[derive(Debug)]
@@ -51,6 +51,8 @@ pub struct Rules {
     pub guard: Guard,
     /// How long increments are kept.
     pub history: Duration,
+    /// The timers that routers are told.
+    pub timing: Timing,
     /// Whether local exceptions are configured.
     pub slurm_configured: bool,
 }

@@ -81,7 +81,7 @@ pub enum Serving {
     /// What was published last.
     Same,
     /// Something new.
-    New(Box<Snapshot>),
+    New(Arc<Snapshot>),
 }
 
 /// What comes of a turn.
@@ -137,7 +137,14 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         Selection::Merge { places, least } => Some(merged(&kept, places, *least)),
     };
     let fresh = candidate.is_some();
-    let judged = candidate.map(|candidate| judge_update(work, before.as_ref(), candidate));
+    // After a restart nothing was accepted yet, but something is served: a first load that would
+    // take too much of it away does not pass.
+    let restored = work
+        .previous
+        .as_deref()
+        .map(|previous| previous.data().rows());
+    let known = before.as_ref().or(restored);
+    let judged = candidate.map(|candidate| judge_update(work, known, candidate));
     let mut turn = Turn {
         gone,
         candidate: None,
@@ -175,14 +182,17 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         .as_deref()
         .map(|previous| previous.data().rows());
     let rows = turn.kept.iter().flatten().chain(&turn.baseline);
-    let rows = rows.chain(published.filter(|_| turn.in_force.is_none()));
+    let alone = turn.in_force.is_none() || turn.baseline.is_none();
+    let rows = rows.chain(published.filter(|_| alone));
     turn.next_expiry = rows.filter_map(Rows::next_expiry).min();
     match (&turn.baseline, work.guard.stale) {
-        (None, _) => {}
-        (Some(_), Stale::NoData) if turn.lapsed => turn.serving = Serving::Withheld,
-        (Some(_), Stale::Withdraw) if turn.lapsed => {
+        (None, _) if work.previous.is_none() => {}
+        (_, Stale::NoData) if turn.lapsed => turn.serving = Serving::Withheld,
+        (_, Stale::Withdraw) if turn.lapsed => {
             turn.serve(work, &Rows::default(), fresh_name);
         }
+        // What was served before the restart, as long as nothing else is accepted.
+        (None, _) => turn.go_on(work, fresh_name),
         (Some(accepted), _) => {
             let accepted = accepted.clone();
             turn.serve(work, &accepted, fresh_name);
@@ -210,13 +220,26 @@ impl Turn {
         let Some(rows) = self.excepted(work, accepted) else {
             return;
         };
-        let data = DataSet::new(&rows);
+        self.publish(work, &rows, fresh_name);
+    }
+
+    /// Serves what is served already, without what has expired.
+    fn go_on(&mut self, work: &Work, fresh_name: impl FnOnce() -> HistoryName) {
+        if let Some(previous) = work.previous.as_deref() {
+            let (rows, _) = previous.data().rows().split_expired(work.now);
+            self.publish(work, &rows, fresh_name);
+        }
+    }
+
+    /// Serves rows as they are.
+    fn publish(&mut self, work: &Work, rows: &Rows, fresh_name: impl FnOnce() -> HistoryName) {
+        let data = DataSet::new(rows);
         let trigger = self.trigger(work.trigger);
         self.serving = match work.previous.as_deref() {
-            None => Serving::New(Box::new(Snapshot::first(fresh_name(), data))),
+            None => Serving::New(Arc::new(Snapshot::first(fresh_name(), data))),
             Some(previous) => match previous.next(data, trigger, work.now, work.limits) {
                 Step::Unchanged => Serving::Same,
-                Step::Revision(next) | Step::Serial(next) => Serving::New(Box::new(next)),
+                Step::Revision(next) | Step::Serial(next) => Serving::New(Arc::new(next)),
             },
         };
     }

@@ -8,8 +8,8 @@ use super::step::{Pending, Selection, Serving, Turn, Work, step};
 use super::*;
 use crate::config::{Guard, Merge, MergeMode, Source, Stale};
 use crate::payload::{Attribute, RowsBuilder};
-use crate::rtr::Serial;
 use crate::rtr::snapshot::Entry;
+use crate::rtr::{Serial, Timing};
 use crate::slurm::{self, AspaOverlap, Reading};
 
 const NOW: u64 = 1_000_000;
@@ -82,7 +82,7 @@ impl Line {
         self.work.lapsed = turn.lapsed;
         match std::mem::replace(&mut turn.serving, Serving::Same) {
             Serving::New(snapshot) => {
-                self.work.previous = Some(Arc::new(*snapshot));
+                self.work.previous = Some(snapshot);
                 self.served = Some(self.published());
             }
             Serving::Same => self.served = Some(self.published()),
@@ -423,6 +423,7 @@ fn rules() -> Rules {
         merge: Merge::default(),
         guard: Guard::default(),
         history: Duration::from_secs(86_400),
+        timing: Timing::RECOMMENDED,
         slurm_configured: false,
     }
 }
@@ -430,7 +431,13 @@ fn rules() -> Rules {
 fn pipeline() -> Pipeline {
     let source = Source::new("a", crate::config::Origin::Demo);
     let slurm = Some(Loaded::default());
-    let mut pipeline = Pipeline::new(Store::new(), rules(), vec![Feed::new(0, source)], slurm);
+    let mut pipeline = Pipeline::new(
+        Store::new(),
+        rules(),
+        vec![Feed::new(0, source)],
+        slurm,
+        (None, None),
+    );
     pipeline.settled = true;
     pipeline
 }

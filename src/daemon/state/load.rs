@@ -7,6 +7,7 @@ use super::State;
 use super::disk::Disk;
 use super::error::{Damage, DiskError, StateError};
 use super::layout::Layout;
+use crate::daemon::authority::{Authority, Validity};
 use crate::feed::attributes::Attributes;
 use crate::feed::delta::Octets;
 use crate::feed::history::{Parts, compose};
@@ -42,6 +43,8 @@ pub struct History {
     pub snapshot: Snapshot,
     /// When it was stored.
     pub issued: UnixTime,
+    /// Whose it is.
+    pub authority: Authority,
     /// The timers that routers were told.
     pub timing: Timing,
 }
@@ -153,9 +156,17 @@ impl<D: Disk> State<D> {
         });
         match restored {
             Ok(snapshot) => {
+                self.authority = match manifest.mirrored {
+                    false => Authority::Own,
+                    true => Authority::Leader(Validity {
+                        issued: manifest.issued,
+                        valid_until: manifest.valid_until,
+                    }),
+                };
                 loaded.history = Some(Box::new(History {
                     snapshot,
                     issued: manifest.issued,
+                    authority: self.authority,
                     timing: manifest.timing,
                 }));
                 self.timing = manifest.timing;

@@ -32,6 +32,7 @@ pub use self::disk::{Disk, Files};
 pub use self::error::{Damage, DiskError, KeepError, StateError};
 use self::layout::Layout;
 pub use self::load::{History, Loaded};
+use crate::daemon::authority::{Authority, Validity};
 use crate::feed::manifest::{AttributesRef, DeltaRef, SnapshotRef};
 use crate::feed::{FileName, Manifest, Sealed, attributes, delta, snapshot};
 use crate::payload::{Delta, UnixTime};
@@ -53,6 +54,8 @@ pub struct State<D: Disk = Files> {
     /// Held as long as the state is.
     _lock: Option<File>,
     timing: Timing,
+    /// Whose the history is that was published last.
+    authority: Authority,
     /// What the disk holds; `None` when it names no history.
     manifest: Option<Manifest>,
     /// The files of the feed that are there, named or not.
@@ -103,6 +106,7 @@ impl<D: Disk> State<D> {
             layout: Layout::new(path),
             _lock: None,
             timing: Timing::RECOMMENDED,
+            authority: Authority::Own,
             manifest: None,
             present: BTreeSet::new(),
             latest: None,
@@ -115,6 +119,11 @@ impl<D: Disk> State<D> {
     /// The timers that the manifest shall state from now on.
     pub const fn set_timing(&mut self, timing: Timing) {
         self.timing = timing;
+    }
+
+    /// Whose the history is that is published from now on.
+    pub const fn set_authority(&mut self, authority: Authority) {
+        self.authority = authority;
     }
 
     /// What is stored: a feed could be made of it. `None` when nothing is.
@@ -250,6 +259,7 @@ impl<D: Disk> State<D> {
                 timing: self.timing,
                 issued: now,
                 valid_until: now,
+                mirrored: false,
                 snapshot: set,
                 attributes,
                 deltas: Vec::new(),
@@ -271,7 +281,10 @@ impl<D: Disk> State<D> {
         let known = manifest.attributes;
         let known = known.map(|known| (known.serial, known.revision));
         if known == Some((snapshot.serial(), snapshot.revision())) && !is_behind(&manifest) {
-            return Ok(());
+            return match self.is_said(&manifest) {
+                true => Ok(()),
+                false => self.put_manifest(manifest, now).map_err(KeepError::Late),
+            };
         }
         manifest.revision = snapshot.revision();
         let written = |state: &mut Self| {
@@ -290,6 +303,17 @@ impl<D: Disk> State<D> {
         };
         // Whichever of the two manifests the disk holds now: both lead to this serial.
         written(self).map_err(KeepError::Late)
+    }
+
+    /// Whether the disk says whose the history is, and until when a leader's word counts.
+    fn is_said(&self, stored: &Manifest) -> bool {
+        match self.authority {
+            Authority::Own => !stored.mirrored,
+            Authority::Leader(Validity {
+                issued,
+                valid_until,
+            }) => stored.mirrored && (stored.issued, stored.valid_until) == (issued, valid_until),
+        }
     }
 
     /// What becomes of a history that cannot be stored any more.
@@ -376,8 +400,13 @@ impl<D: Disk> State<D> {
 
     fn put_manifest(&mut self, mut manifest: Manifest, now: UnixTime) -> Result<(), DiskError> {
         manifest.timing = self.timing;
-        manifest.issued = now;
-        manifest.valid_until = now.plus(self.timing.expire().as_secs());
+        (manifest.issued, manifest.valid_until, manifest.mirrored) = match self.authority {
+            Authority::Own => (now, now.plus(self.timing.expire().as_secs()), false),
+            Authority::Leader(Validity {
+                issued,
+                valid_until,
+            }) => (issued, valid_until, true),
+        };
         let text = manifest.to_plain();
         let (from, to) = (self.layout.new_manifest(), self.layout.manifest());
         let write = |out: &mut Sealed<&mut D::File>| out.write_all(text.as_bytes());

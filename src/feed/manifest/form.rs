@@ -21,6 +21,8 @@ pub(super) struct Form {
     timing: TimingForm,
     issued: u64,
     valid_until: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    mirrored: bool,
     snapshot: SnapshotForm,
     attributes: Option<AttributesForm>,
     deltas: Vec<DeltaForm>,
@@ -101,6 +103,7 @@ impl Form {
             },
             issued: manifest.issued.seconds(),
             valid_until: manifest.valid_until.seconds(),
+            mirrored: manifest.mirrored,
             snapshot: SnapshotForm {
                 serial: manifest.snapshot.serial.into_u32(),
                 name: manifest.snapshot_name().to_string(),
@@ -169,6 +172,7 @@ impl Form {
             timing: timing.map_err(|_| "RFC 8210 forbids its timers")?,
             issued: UnixTime::new(self.issued),
             valid_until: UnixTime::new(self.valid_until),
+            mirrored: self.mirrored,
             snapshot: SnapshotRef {
                 serial: Serial::new(self.snapshot.serial),
                 digest: digest(self.snapshot.length, &self.snapshot.sha256)?,

@@ -133,6 +133,7 @@ fn manifest(serials: &[Snapshot], base: usize, known: Option<usize>) -> Manifest
         timing: crate::rtr::Timing::RECOMMENDED,
         issued: UnixTime::new(2_000),
         valid_until: UnixTime::new(9_200),
+        mirrored: false,
         snapshot: SnapshotRef {
             serial: serials[base].serial(),
             digest: snapshot::digest(serials[base].payload()),
