@@ -142,9 +142,14 @@ impl Keeper {
             Ok(kept) => kept,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
+        // Of a history that is not stored at all a restart would know nothing.
+        let wait = match manifest.is_some() {
+            true => QUIET,
+            false => Duration::ZERO,
+        };
         self.untold = Some(manifest);
+        self.due.get_or_insert_with(|| Instant::now() + wait);
         self.report(failure);
-        self.due.get_or_insert_with(|| Instant::now() + QUIET);
         (snapshot, authority)
     }
 

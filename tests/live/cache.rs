@@ -63,6 +63,19 @@ impl Cache {
         Self::spawn_with(folder, &["--config", &path], Stdio::null(), "127.0.0.1:0")
     }
 
+    /// The same, with a state directory in the folder, on an address.
+    #[track_caller]
+    pub(crate) fn with_state(folder: tempfile::TempDir, listen: SocketAddr, rest: &str) -> Self {
+        write_config(&folder, "", rest);
+        let config = config_in(&folder).into_os_string().into_string().unwrap();
+        let state = folder.path().join("state");
+        let state = state.to_str().unwrap().to_owned();
+        let listen = listen.to_string();
+        let tcp = format!("tcp://{listen}");
+        let arguments = ["--config", &config, "--state-dir", &state, "--listen", &tcp];
+        Self::spawn_with(folder, &arguments, Stdio::null(), &listen)
+    }
+
     /// The same with a listener over something else than TCP, as these keys say.
     #[track_caller]
     pub(crate) fn configured_over(folder: tempfile::TempDir, transport: &str, rest: &str) -> Self {

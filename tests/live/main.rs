@@ -52,6 +52,8 @@ mod reading;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod rights;
 #[cfg(test)]
 mod router;
