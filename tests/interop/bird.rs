@@ -261,14 +261,15 @@ fn updates<B: Build>(way: Way, seed: u64) -> Option<Scenario<Bird<B>>> {
 fn follows<B: Build>(seed: u64) -> Option<Scenario<Bird<B>>> {
     let mut run = updates::<B>(Way::Tcp, seed)?;
     run.restart();
-    // Until state is kept over a restart, the answer is Cache Reset and a full answer. How much
-    // BIRD drops on the way is the figure to bring down to 5.
     let removed = run.peer.removed() - 20;
     report(&format!(
         "interop: {} removed {removed} routes over a kill and restart on +10 −5",
         Bird::<B>::name()
     ));
-    assert!(removed >= 5, "what is no longer served is removed");
+    assert_eq!(
+        removed, 5,
+        "what is no longer served is removed, and nothing else"
+    );
     run.peer.told_no_error();
     Some(run)
 }

@@ -22,6 +22,12 @@ pub(crate) trait Peer: Sized {
     /// How it follows the server.
     const HABIT: Habit = Habit::Live;
 
+    /// How it comes back to a server that was started again.
+    const RETURN: Return = match Self::HABIT {
+        Habit::Live => Return::Goes,
+        Habit::Fetch => Return::Begins,
+    };
+
     /// How long it may take by its own habits to follow the server; a busy machine included.
     const PATIENCE: Duration;
 
@@ -55,6 +61,15 @@ impl Habit {
             Self::Fetch => "fetches",
         }
     }
+}
+
+/// How a client comes back to a server that was started again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Return {
+    /// It goes on from the serial that it has.
+    Goes,
+    /// It asks for everything by itself, whatever it has.
+    Begins,
 }
 
 /// A peer and its server, on the way through the three steps.
@@ -112,6 +127,28 @@ impl<P: Peer> Scenario<P> {
         self.server.start_again();
         self.converge("restart");
         self.server.is_well();
+        self.was_not_reset();
+    }
+
+    /// Since its last start the server has let the peer go on from where it was: one connection,
+    /// no Cache Reset and, unless the peer asked for everything by itself, no full answer.
+    #[track_caller]
+    fn was_not_reset(&self) {
+        let answers = |kind| self.server.counted("rutter_rtr_answers_total", &[kind]);
+        let [full, increments, resets] = ["full", "increment", "cache_reset"].map(answers);
+        let connections = self.server.counted("rutter_rtr_accepted_total", &[]);
+        report(&format!(
+            "interop: {} over {}: after the restart {connections} connections, {increments} \
+             increments, {full} full answers, {resets} resets",
+            self.name,
+            self.door.way.name()
+        ));
+        assert_eq!(resets, 0, "Cache Reset after a restart");
+        if P::RETURN == Return::Goes {
+            assert_eq!((connections, full), (1, 0), "connections and full answers");
+            // One that comes before the source was read gets an empty one first.
+            assert!((1..=2).contains(&increments), "{increments} increments");
+        }
     }
 
     fn change(&mut self, add: usize, remove: usize) {

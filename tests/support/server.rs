@@ -1,6 +1,8 @@
 //! The built server, started and stopped from outside.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -70,6 +72,33 @@ impl RtrServer {
         self.starts += 1;
     }
 
+    /// What it has counted since its last start: the sum of all samples of a metric that have
+    /// these words among their labels.
+    #[track_caller]
+    pub(crate) fn counted(&self, metric: &str, words: &[&str]) -> u64 {
+        let mut socket = UnixStream::connect(self.folder.path().join("control")).unwrap();
+        socket.set_read_timeout(Some(START)).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        let (mut sum, mut found) = (0, false);
+        for line in text.lines() {
+            let Some(rest) = line.strip_prefix(metric) else {
+                continue;
+            };
+            let Some((labels, value)) = rest.rsplit_once(' ') else {
+                continue;
+            };
+            found = true;
+            if words.iter().all(|word| labels.contains(word)) {
+                sum += value.parse::<u64>().unwrap();
+            }
+        }
+        assert!(found, "no metric {metric}: {text}");
+        sum
+    }
+
     /// What it has logged since its last start.
     pub(crate) fn log(&self) -> String {
         self.process.output()
@@ -98,6 +127,7 @@ fn launch(folder: &tempfile::TempDir, listener: &str, port: u16, starts: u32) ->
         &config,
         format!(
             "control = \"control\"\n\
+             state-dir = \"state\"\n\
              [rtr]\n\
              refresh = \"60s\"\n\
              retry = \"2s\"\n\
