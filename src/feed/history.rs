@@ -27,7 +27,8 @@ pub struct Parts {
 /// two more when the snapshot is older than the serial.
 ///
 /// A payload of which no attributes are known expires when the manifest does: what nobody can
-/// tell the end of is not kept for ever.
+/// tell the end of is not kept for ever. Session IDs of version 0 begin at 0, which whoever serves
+/// the history has to change.
 ///
 /// # Errors
 ///
@@ -45,6 +46,7 @@ pub fn compose(manifest: &Manifest, parts: Parts) -> Result<Restored, FeedError>
         .zip(parts.deltas)
         .map(|(named, delta)| Entry::new(named.from, named.time, named.trigger, delta));
     Ok(Restored {
+        v0_turn: 0,
         name: manifest.history,
         serial: manifest.serial,
         revision: manifest.revision,

@@ -115,6 +115,12 @@ impl SessionIds {
 
     /// The ids of the history with this name.
     pub fn new(name: HistoryName) -> Self {
+        let [a, b, ..] = name.0;
+        Self::starting(name, u16::from_be_bytes([a, b]))
+    }
+
+    /// The same, with the ids of version 0 from this turn on.
+    pub fn starting(name: HistoryName, v0_turn: u16) -> Self {
         let mut derived: [SessionId; 32] = [SessionId(0); 32];
         for view in 0..derived.len() {
             let taken = derived;
@@ -124,13 +130,12 @@ impl SessionIds {
                     .unwrap_or(*id);
             }
         }
-        let [a, b, ..] = name.0;
         Self {
             derived,
             given_v0: (0..Self::V0_VIEWS * Self::V0_WORDS)
                 .map(|_| AtomicU64::new(0))
                 .collect(),
-            next_v0: AtomicU32::new(u32::from(u16::from_be_bytes([a, b]))),
+            next_v0: AtomicU32::new(v0_turn.into()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::door::{Door, USER, Way};
-use crate::scenario::{Peer, Scenario, same, vrp};
+use crate::scenario::{Peer, Return, Scenario, same, vrp};
 use crate::support::payloads::{Aspa, Payloads, Vrp};
 use crate::support::process::{Process, run};
 use crate::support::{Need, not_run, program, report, temp_dir};
@@ -83,6 +83,12 @@ impl<B: Build> Peer for Bird<B> {
     // It waits its retry interval (2 s) after a lost connection, and again after a Cache Reset.
     // BIRD 3 takes a millisecond and more for each line of its log.
     const PATIENCE: Duration = Duration::from_secs(40);
+    // Since 2.15.1 each connection begins with a full answer.
+    const RETURN: Return = if B::ASPAS {
+        Return::Begins
+    } else {
+        Return::Goes
+    };
 
     fn name() -> String {
         let [bird, _] = B::programs().unwrap();

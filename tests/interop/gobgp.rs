@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::door::{Door, Way};
-use crate::scenario::{Peer, Scenario, go_vrp, same};
+use crate::scenario::{Peer, Return, Scenario, go_vrp, same};
 use crate::support::payloads::{Payloads, Vrp};
 use crate::support::process::{Process, run};
 use crate::support::{free_port, program, temp_dir};
@@ -22,6 +22,7 @@ struct GoBgp {
 impl Peer for GoBgp {
     // It dials again 30 s after a refused connection.
     const PATIENCE: Duration = Duration::from_secs(60);
+    const RETURN: Return = Return::Begins;
 
     fn name() -> String {
         format!("GoBGP {}", version("gobgpd", &["--version"]))

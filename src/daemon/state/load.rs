@@ -8,6 +8,7 @@ use super::disk::Disk;
 use super::error::{Damage, DiskError, StateError};
 use super::layout::Layout;
 use crate::daemon::authority::{Authority, Validity};
+use crate::daemon::random;
 use crate::feed::attributes::Attributes;
 use crate::feed::delta::Octets;
 use crate::feed::history::{Parts, compose};
@@ -151,7 +152,8 @@ impl<D: Disk> State<D> {
     fn restore(&mut self, mut manifest: Manifest, loaded: &mut Loaded, now: UnixTime) {
         let restored = self.parts(&mut manifest, loaded, now).and_then(|parts| {
             let set = manifest.snapshot_name();
-            let restored = compose(&manifest, parts).map_err(|e| Fault::new(set, &e))?;
+            let mut restored = compose(&manifest, parts).map_err(|e| Fault::new(set, &e))?;
+            restored.v0_turn = u16::from_be_bytes(random::octets());
             Snapshot::restore(restored).map_err(|error| Fault::new(set, &error))
         });
         match restored {

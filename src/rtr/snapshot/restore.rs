@@ -23,6 +23,9 @@ pub struct Restored {
     pub data: DataSet,
     /// The steps that are known, oldest first; the last one leads to the serial.
     pub steps: Vec<Entry>,
+    /// Where the Session IDs of version 0 begin. They are of one process, so this has to be
+    /// another number, by chance, at each start: GoBGP keeps what vanished while an id is away.
+    pub v0_turn: u16,
 }
 
 /// Steps that are no way to the serial.
@@ -68,7 +71,7 @@ impl Snapshot {
     ///
     /// When the steps are no way to the serial.
     pub fn restore(history: Restored) -> Result<Self, RestoreError> {
-        let ids = Arc::new(SessionIds::new(history.name));
+        let ids = Arc::new(SessionIds::starting(history.name, history.v0_turn));
         Self::restored(history, ids, Arc::new(Generation(0)))
     }
 
@@ -81,7 +84,7 @@ impl Snapshot {
     pub fn restore_after(&self, history: Restored) -> Result<Self, RestoreError> {
         let published = &self.published;
         if published.name != history.name {
-            let ids = Arc::new(SessionIds::new(history.name));
+            let ids = Arc::new(SessionIds::starting(history.name, history.v0_turn));
             return Self::restored(history, ids, published.generation.next());
         }
         if published.serial == history.serial {
@@ -186,6 +189,7 @@ mod tests {
             Entry::new(entry.from(), entry.time(), entry.trigger(), delta)
         };
         Restored {
+            v0_turn: 0,
             name: snapshot.name(),
             serial: snapshot.serial(),
             revision: snapshot.revision(),
