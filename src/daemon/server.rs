@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
 use super::authority::Authority;
@@ -28,8 +29,9 @@ use super::source::{self, Past, Update};
 use super::status::Around;
 use super::store::Store;
 use super::tasks::{Answer, Stop, pass_on, report, stopper};
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Origin, Source};
 use crate::http::{Backend, Command, Refusal, RefusalKind, Request};
+use crate::net::Endpoint;
 use crate::rtr::Snapshot;
 
 /// Updates that may wait for the pipeline. Each can be a whole list, so there are few; a source
@@ -39,6 +41,9 @@ const UPDATES: usize = 2;
 /// Orders that may wait for the pipeline. They come one at a time from this file, from the task
 /// that reads exceptions, and from operators; whoever meets a full channel waits.
 const ORDERS: usize = 4;
+
+/// The least time between two requests to leaders that routers set off.
+const HURRY: Duration = Duration::from_millis(500);
 
 /// A running server.
 pub(super) struct Server {
@@ -51,6 +56,10 @@ pub(super) struct Server {
     mirrored: Option<Arc<Snapshot>>,
     next_id: usize,
     asked: u64,
+    /// When leaders were asked last because a router was ahead.
+    hurried: Option<Instant>,
+    /// When they are to be asked again.
+    hurry_at: Option<Instant>,
     slurm: Option<SlurmTask>,
     /// The task that reads exceptions, or the last one that did.
     reader: usize,
@@ -73,6 +82,14 @@ struct SourceTask {
 }
 
 impl SourceTask {
+    /// Whether it is a leader's feed.
+    const fn is_feed(&self) -> bool {
+        matches!(
+            self.source.origin,
+            Origin::At(Endpoint::Feed(_) | Endpoint::FeedFolder(_))
+        )
+    }
+
     /// Whether it is that of this source; without a name every one is meant.
     fn is_named(&self, name: Option<&str>) -> bool {
         name.is_none_or(|name| *self.source.name == *name)
@@ -122,6 +139,8 @@ impl Server {
             sources: HashMap::new(),
             next_id: 0,
             asked: 0,
+            hurried: None,
+            hurry_at: None,
             mirrored,
             slurm: None,
             reader: Pipeline::FIRST_READER,
@@ -176,12 +195,30 @@ impl Server {
         hang_ups: &mut mpsc::Receiver<()>,
         requests: &mut mpsc::Receiver<Request>,
     ) {
+        let later = self.hurry_at.unwrap_or_else(Instant::now);
         tokio::select! {
             biased;
             Some(()) = hang_ups.recv() => self.hang_up().await,
             Some(request) = requests.recv() => self.obey(request).await,
+            () = self.shared.behind.notified() => self.hurry(),
+            () = sleep_until(later), if self.hurry_at.is_some() => self.hurry(),
             Some(ended) = self.works.join_next() => report(ended),
             Some(ended) = self.sessions.join_next() => report(ended),
+        }
+    }
+
+    /// Asks the leaders, because a router is ahead: now, or as soon as they may be asked again.
+    fn hurry(&mut self) {
+        let now = Instant::now();
+        let due = self.hurried.and_then(|at| at.checked_add(HURRY));
+        self.hurry_at = due.filter(|due| *due > now);
+        if self.hurry_at.is_some() {
+            return;
+        }
+        self.hurried = Some(now);
+        self.asked += 1;
+        for task in self.sources.values().filter(|task| task.is_feed()) {
+            task.requests.send_replace(self.asked);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
@@ -45,6 +45,8 @@ pub struct Shared {
     pub clients: Arc<Clients>,
     /// What is counted.
     pub counters: Counters,
+    /// Tells that a router knows a later serial of the leader's history.
+    pub behind: Notify,
 }
 
 impl Shared {
@@ -60,6 +62,7 @@ impl Shared {
             handshakes: Handshakes::new(limits.handshakes),
             clients: Arc::default(),
             counters: Counters::default(),
+            behind: Notify::new(),
         }
     }
 
@@ -270,6 +273,7 @@ impl Session {
     fn next(&mut self) -> Output {
         let moment = self.moments.borrow_and_update();
         self.machine.expect_data(!moment.withheld);
+        self.machine.mirror(moment.mirrored);
         self.machine
             .output(Instant::now(), moment.snapshot.as_deref())
     }
@@ -320,8 +324,16 @@ impl Session {
     }
 
     async fn wait_for_data(&mut self) -> Result<(), End> {
-        if self.moments.borrow().stopping {
+        let (stopping, mirrored) = {
+            let moment = self.moments.borrow();
+            (moment.stopping, moment.mirrored)
+        };
+        if stopping {
             return Err(Box::pin(self.part()).await);
+        }
+        if mirrored {
+            // Somebody else knows a later serial: time to ask the leader.
+            self.shared.behind.notify_one();
         }
         let until = self.deadline().unwrap_or_else(tokio::time::Instant::now);
         tokio::select! {

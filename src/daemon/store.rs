@@ -13,6 +13,8 @@ use crate::rtr::snapshot::{Answer, Generation};
 pub struct Moment {
     /// What is served; `None` before the first data.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// Whether what is served is a leader's history, which others may know to be further.
+    pub mirrored: bool,
     /// Whether there is data that is kept from routers: no use in waiting for it.
     pub withheld: bool,
     /// The oldest generation of images that may still be sent from.
@@ -95,12 +97,13 @@ impl Store {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes a snapshot.
-    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+    /// Publishes a snapshot: of a leader's history, or of our own.
+    pub fn publish(&self, snapshot: Arc<Snapshot>, mirrored: bool) {
         *self.locked() = Some(Arc::clone(&snapshot));
         let oldest = self.admit(snapshot.generation());
         self.moment.send_modify(|moment| {
             moment.snapshot = Some(snapshot);
+            moment.mirrored = mirrored;
             moment.withheld = false;
             moment.oldest = oldest;
         });

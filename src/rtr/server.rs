@@ -6,6 +6,7 @@
 //! that is published are arguments: a session keeps neither a clock nor a set, and an idle one
 //! owns no buffer.
 
+mod ahead;
 mod answer;
 mod judge;
 mod terms;
@@ -66,6 +67,7 @@ pub struct ServerSession {
     refused_versions: u8,
     told_no_data: bool,
     data_expected: bool,
+    mirrors: bool,
     distrusted: bool,
 }
 
@@ -90,6 +92,7 @@ impl ServerSession {
             refused_versions: 0,
             told_no_data: false,
             data_expected: true,
+            mirrors: false,
             distrusted: false,
         }
     }
@@ -158,6 +161,10 @@ impl ServerSession {
                     }
                 }
                 State::Waiting { query, until } => match current {
+                    Some(snapshot) if now < until && self.is_ahead(&query, snapshot) => {
+                        self.state = State::Waiting { query, until };
+                        return Output::WaitForData;
+                    }
                     Some(snapshot) => self.answer(query, snapshot),
                     None if now >= until || !self.data_expected => self.no_data(),
                     None => {
@@ -413,6 +420,10 @@ impl ServerSession {
 
     fn query(&mut self, query: Query, now: Instant, current: Option<&Snapshot>) {
         match current {
+            Some(snapshot) if self.is_ahead(&query, snapshot) => {
+                let until = now.checked_add(Self::AHEAD_WAIT).unwrap_or(now);
+                self.state = State::Waiting { query, until };
+            }
             Some(snapshot) => self.answer(query, snapshot),
             // Error 2 leaves some routers mute, so a query waits for the first data a while.
             None => {

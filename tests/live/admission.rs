@@ -77,7 +77,7 @@ impl Door {
         let name = HistoryName::new([7; 16]);
         shared
             .store
-            .publish(Arc::new(Snapshot::first(name, data(64496))));
+            .publish(Arc::new(Snapshot::first(name, data(64496))), false);
         let (terms, agreed) = watch::channel(terms(&config));
         let (stop, stopped) = watch::channel(false);
         let run = listener::run(Arc::clone(&socket), agreed, Arc::clone(&shared), stopped);
@@ -110,7 +110,7 @@ impl Door {
         let Step::Serial(next) = step else {
             panic!("nothing changed")
         };
-        self.shared.store.publish(Arc::new(next));
+        self.shared.store.publish(Arc::new(next), false);
     }
 
     fn from(&self, a: u8, b: u8) -> Router {

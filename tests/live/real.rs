@@ -9,6 +9,7 @@ use std::time::Instant;
 use ipnet::IpNet;
 use lzma_rust2::XzReader;
 use rutter::config::Guard;
+use rutter::daemon::authority::Authority;
 use rutter::daemon::pipeline::guard::Standing;
 use rutter::daemon::pipeline::step::{Selection, Serving, Work, step};
 use rutter::json::{self, Document, Limits};
@@ -178,6 +179,8 @@ fn work(rows: &Rows, previous: Option<Arc<Snapshot>>, now: UnixTime) -> Work {
             places: vec![0],
             least: 1,
         },
+        mirror: None,
+        authority: Authority::Own,
         baseline: None,
         in_force: Some(Exceptions::default()),
         pending: None,

@@ -10,7 +10,7 @@ use super::failover;
 use super::freshness::Age;
 use super::order::Heard;
 use crate::config::Source;
-use crate::daemon::source::{Content, List, SourceError, Update};
+use crate::daemon::source::{Content, List, Mirror, SourceError, Update};
 use crate::daemon::voice::Voice;
 use crate::payload::merge::{Contribution, merge};
 use crate::payload::{Rows, UnixTime};
@@ -34,6 +34,8 @@ pub struct Feed {
     pub rows: Option<Rows>,
     /// Those that expired since the list came, for explanations.
     pub gone: Option<Rows>,
+    /// The leader's history that they are, where it is a feed.
+    pub mirror: Option<Arc<Mirror>>,
     /// What its last list says of itself.
     pub facts: Option<Facts>,
     /// How old that is.
@@ -108,6 +110,7 @@ impl Feed {
             source,
             rows: None,
             gone: None,
+            mirror: None,
             facts: None,
             age: None,
             standing: failover::Standing::default(),
@@ -160,8 +163,23 @@ impl Feed {
                 self.succeeded = Some(now);
                 let failure = self.failure.take();
                 match content {
-                    Content::List(list) | Content::Mirror(list, _) => {
+                    Content::List(list) => {
+                        self.mirror = None;
                         self.load(*list);
+                        Taken::Rows
+                    }
+                    Content::Mirror(list, mirror) => {
+                        let known = self.mirror.replace(mirror);
+                        if failure.is_some() && self.voice.may_speak() {
+                            info!(source = %self.source.name, "source is back");
+                        }
+                        match known.zip(self.mirror.as_ref()) {
+                            // Its word counts for longer, and nothing else is new.
+                            Some((known, new)) if Arc::ptr_eq(&known.snapshot, &new.snapshot) => {
+                                self.date(&list);
+                            }
+                            _ => self.load(*list),
+                        }
                         Taken::Rows
                     }
                     Content::Unchanged { arrived } => {
@@ -195,20 +213,25 @@ impl Feed {
                 warn!(%source, skipped = list.skipped, %first, "rows skipped");
             }
         }
+        self.date(&list);
         self.rows = Some(list.rows);
         self.gone = None;
-        self.age = Some(Age {
-            stated: list.stated,
-            arrived: list.arrived,
-            valid: list.valid,
-            max_age: self.source.max_age,
-        });
         self.facts = Some(Facts {
             dialect: list.dialect,
             listed: list.listed,
             skipped: list.skipped,
             first_skipped: list.first_skipped,
             serial: list.serial,
+        });
+    }
+
+    /// Takes what a list says of its age.
+    fn date(&mut self, list: &List) {
+        self.age = Some(Age {
+            stated: list.stated,
+            arrived: list.arrived,
+            valid: list.valid,
+            max_age: self.source.max_age,
         });
         (self.lapsed, self.announced, self.told_stale) = (false, false, false);
     }

@@ -10,6 +10,7 @@ pub mod failover;
 pub mod feed;
 pub mod freshness;
 pub mod guard;
+pub mod mirror;
 pub mod order;
 pub mod step;
 
@@ -29,6 +30,7 @@ use self::asked::Asked;
 use self::feed::{Feed, Taken};
 use self::guard::{Digest, Standing};
 use self::holds::Holds;
+use self::mirror::Unfollowed;
 use self::order::{Approval, Approved, Order, Rules};
 use self::sources::Sources;
 use self::step::{Pending, Selection, Serving, Turn, Work, prepare, step};
@@ -68,6 +70,8 @@ pub struct Pipeline {
     keeper: Option<Keeper>,
     /// Whose the history is that was published last.
     authority: Authority,
+    /// Why the leader's is not followed.
+    unfollowed: Option<Unfollowed>,
     view: watch::Sender<Arc<View>>,
     /// When the first publication is due with what there is.
     settles_at: Instant,
@@ -112,7 +116,7 @@ impl Pipeline {
         let published = kept.as_ref().map(|kept| kept.published);
         let authority = kept.as_ref().map_or(Authority::Own, |kept| kept.authority);
         if let Some(kept) = kept {
-            store.publish(kept.snapshot);
+            store.publish(kept.snapshot, authority != Authority::Own);
         }
         if let Some(keeper) = &mut keeper {
             keeper.tell(authority, true);
@@ -123,6 +127,7 @@ impl Pipeline {
             store,
             keeper,
             authority,
+            unfollowed: None,
             view: watch::Sender::new(Arc::new(View::empty())),
             settles_at: Instant::now() + FIRST_WAIT,
             settled: false,
@@ -387,6 +392,10 @@ impl Pipeline {
         });
         match done.await {
             Ok(mut turn) => {
+                if self.authority != turn.authority {
+                    self.authority = turn.authority;
+                    self.keeper.iter_mut().for_each(Keeper::renew);
+                }
                 if let Serving::New(next) = turn.serving {
                     turn.serving = Serving::New(self.keep(next).await);
                 }
@@ -427,6 +436,7 @@ impl Pipeline {
                 .iter()
                 .map(|feed| feed.rows.clone())
                 .collect(),
+            mirror: mirror::chosen(self.sources.feeds(), &self.rules, &selection, now),
             selection,
             baseline: self.baseline.clone(),
             in_force: self
@@ -442,6 +452,7 @@ impl Pipeline {
             guard: self.rules.guard,
             updates: self.updates.clone(),
             changes: self.changes.clone(),
+            authority: self.authority,
             previous: self.store.latest(),
             trigger,
             now,
@@ -455,6 +466,8 @@ impl Pipeline {
     /// Takes over the outcome of a turn and publishes it.
     fn settle(&mut self, turn: Turn, trigger: Trigger, now: UnixTime, took: Duration) {
         self.count_and_tell(&turn, now);
+        report::unfollowed(self.unfollowed, turn.unfollowed);
+        self.unfollowed = turn.unfollowed;
         for ((feed, rows), gone) in self.sources.feeds_mut().zip(turn.kept).zip(turn.gone) {
             feed.next_expiry = rows.as_ref().and_then(Rows::next_expiry);
             feed.rows = rows;
@@ -485,7 +498,8 @@ impl Pipeline {
                 report::published(&snapshot, before.as_deref(), trigger, took, &self.voice);
                 self.counts.serials += u64::from(snapshot.revision() == 0);
                 self.published = Some((now, trigger));
-                self.store.publish(snapshot);
+                let mirrored = self.authority != Authority::Own;
+                self.store.publish(snapshot, mirrored);
             }
         }
     }

@@ -7,6 +7,7 @@ use tracing::{debug, error, info, warn};
 
 use super::feed::Feed;
 use super::guard::{Standing, Verdict};
+use super::mirror::Unfollowed;
 use crate::config::Stale;
 use crate::daemon::voice::Voice;
 use crate::payload::census::{self, Change};
@@ -170,4 +171,14 @@ fn change(change: &Change) -> String {
         ..
     } = change;
     format!("{group}: {before} now, {lost} would go and {gained} come")
+}
+
+/// Says that the history of the leader is not followed, or is followed again.
+pub(super) fn unfollowed(before: Option<Unfollowed>, after: Option<Unfollowed>) {
+    match (before, after) {
+        (Some(_), None) => info!("the leader's history is followed again"),
+        (None, Some(reason)) => warn!(%reason, "the leader's history is not followed"),
+        (Some(_), Some(reason)) => debug!(%reason, "the leader's history is still not followed"),
+        (None, None) => {}
+    }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::guard::{self, Digest, Standing, Verdict};
+use super::mirror::{self, Unfollowed};
 use crate::config::{Guard, Stale};
+use crate::daemon::authority::Authority;
+use crate::daemon::source::Mirror;
 use crate::payload::census::{Change, census};
 use crate::payload::merge::{Contribution, merge};
 use crate::payload::{Attribute, DataSet, Rows, UnixTime};
@@ -43,6 +46,9 @@ pub struct Work {
     pub sources: Vec<Option<Rows>>,
     /// Which of them count.
     pub selection: Selection,
+    /// The place of the source whose leader's history is to be served as it is, and that history;
+    /// `None` when what is served is made here.
+    pub mirror: Option<(usize, Arc<Mirror>)>,
     /// The merged rows that were accepted last.
     pub baseline: Option<Rows>,
     /// The exceptions in force; `None` while those that are configured were never read.
@@ -59,6 +65,8 @@ pub struct Work {
     pub updates: Standing,
     /// Where the guard of exceptions stands.
     pub changes: Standing,
+    /// Whose history that is which was published last.
+    pub authority: Authority,
     /// What was published last.
     pub previous: Option<Arc<Snapshot>>,
     /// What set the turn off.
@@ -118,11 +126,18 @@ pub struct Turn {
     pub lapsed: bool,
     /// What is to be served.
     pub serving: Serving,
+    /// Whose history that is.
+    pub authority: Authority,
+    /// Why the leader's history is not followed although it should be.
+    pub unfollowed: Option<Unfollowed>,
 }
 
 /// Takes a turn. Costs a pass over what is served, and another one over each source when there
 /// are several.
 pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
+    if let Some((place, mirror)) = &work.mirror {
+        return mirror::follow(work, *place, mirror);
+    }
     let (kept, gone): (Vec<_>, Vec<_>) = work
         .sources
         .iter()
@@ -160,6 +175,8 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         next_expiry: None,
         lapsed: !fresh,
         serving: Serving::NothingYet,
+        authority: work.authority,
+        unfollowed: None,
         // Without a candidate there is nothing that could be held or refused.
         updates: Standing::Clear,
         update_verdict: Verdict::Harmless,
@@ -236,7 +253,20 @@ impl Turn {
         let data = DataSet::new(rows);
         let trigger = self.trigger(work.trigger);
         self.serving = match work.previous.as_deref() {
-            None => Serving::New(Arc::new(Snapshot::first(fresh_name(), data))),
+            None => {
+                self.authority = Authority::Own;
+                Serving::New(Arc::new(Snapshot::first(fresh_name(), data)))
+            }
+            // A leader's history is not ours to go on with. What it says stands as long as it is
+            // what would be served; what differs begins a history of our own.
+            Some(previous) if work.authority != Authority::Own => {
+                if data.payload() == previous.payload() {
+                    self.serving = Serving::Same;
+                    return;
+                }
+                self.authority = Authority::Own;
+                Serving::New(Arc::new(previous.begin_anew(fresh_name(), data)))
+            }
             Some(previous) => match previous.next(data, trigger, work.now, work.limits) {
                 Step::Unchanged => Serving::Same,
                 Step::Revision(next) | Step::Serial(next) => Serving::New(Arc::new(next)),
@@ -313,7 +343,7 @@ impl Turn {
     }
 }
 
-fn split(rows: &Option<Rows>, now: UnixTime) -> (Option<Rows>, Option<Rows>) {
+pub(super) fn split(rows: &Option<Rows>, now: UnixTime) -> (Option<Rows>, Option<Rows>) {
     match rows {
         None => (None, None),
         Some(rows) => {

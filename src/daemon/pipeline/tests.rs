@@ -7,6 +7,7 @@ use super::guard::{Standing, Verdict};
 use super::step::{Pending, Selection, Serving, Turn, Work, step};
 use super::*;
 use crate::config::{Guard, Merge, MergeMode, Source, Stale};
+use crate::daemon::authority::Authority;
 use crate::payload::{Attribute, RowsBuilder};
 use crate::rtr::snapshot::Entry;
 use crate::rtr::{Serial, Timing};
@@ -54,6 +55,8 @@ impl Line {
         let work = Work {
             sources: sources.to_vec(),
             selection: all(sources.len(), 1),
+            mirror: None,
+            authority: Authority::Own,
             baseline: None,
             in_force: Some(Exceptions::default()),
             pending: None,

@@ -105,6 +105,43 @@ impl Snapshot {
         )
     }
 
+    /// This snapshot as what is served after `previous`, whatever it was made from: a later serial
+    /// or revision of the same history, which keeps its sessions of version 0, or another history.
+    /// Images that were made for this one stay with it.
+    ///
+    /// # Errors
+    ///
+    /// When its serial had other data.
+    pub fn following(&self, previous: &Self) -> Result<Self, RestoreError> {
+        let (new, old) = (&self.published, &previous.published);
+        let same = new.name == old.name;
+        if same && new.serial == old.serial {
+            return match new.payload == old.payload {
+                false => Err(RestoreError::Conflict(new.serial)),
+                true => Ok(Self {
+                    published: Arc::clone(old),
+                    revision: self.revision,
+                    data: self.data.clone(),
+                }),
+            };
+        }
+        let published = Published {
+            name: new.name,
+            ids: Arc::clone(if same { &old.ids } else { &new.ids }),
+            serial: new.serial,
+            generation: old.generation.next(),
+            payload: new.payload.clone(),
+            full: Default::default(),
+            increments: new.entries.iter().map(|_| OnceLock::new()).collect(),
+            entries: new.entries.clone(),
+        };
+        Ok(Self {
+            published: Arc::new(published),
+            revision: self.revision,
+            data: self.data.clone(),
+        })
+    }
+
     fn restored(
         history: Restored,
         ids: Arc<SessionIds>,
