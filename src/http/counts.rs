@@ -21,6 +21,15 @@ const REQUESTS: Metric = Metric::counter(
     "HTTP requests answered, by the class of the status",
 );
 
+const EXPORTS: Metric = Metric::counter(
+    "rutter_http_export_requests_total",
+    "HTTP requests for documents, manifests of the feed and its files",
+);
+const WAITING: Metric = Metric::gauge(
+    "rutter_http_feed_waiting",
+    "HTTP requests that wait for another manifest of the feed",
+);
+
 /// Numbers since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -29,6 +38,10 @@ pub(super) struct Counts {
     pub(super) refused_address: AtomicU64,
     pub(super) refused_limit: AtomicU64,
     pub(super) refused_tls: AtomicU64,
+    pub(super) documents: AtomicU64,
+    pub(super) manifests: AtomicU64,
+    pub(super) files: AtomicU64,
+    waiting: AtomicU64,
     open: AtomicU64,
     succeeded: AtomicU64,
     mistaken: AtomicU64,
@@ -45,6 +58,12 @@ impl Counts {
     pub(super) fn open(&self) -> Open<'_> {
         Self::add(&self.open);
         Open(&self.open)
+    }
+
+    /// Counts a request as waiting until the value is dropped.
+    pub(super) fn waiting(&self) -> Open<'_> {
+        Self::add(&self.waiting);
+        Open(&self.waiting)
     }
 
     /// Counts an answer by its status code.
@@ -69,10 +88,15 @@ impl Counts {
             .sample(&[("status", "2xx")], read(&self.succeeded))
             .sample(&[("status", "4xx")], read(&self.mistaken))
             .sample(&[("status", "5xx")], read(&self.failed));
+        out.family(&EXPORTS)
+            .sample(&[("kind", "document")], read(&self.documents))
+            .sample(&[("kind", "manifest")], read(&self.manifests))
+            .sample(&[("kind", "file")], read(&self.files));
+        out.family(&WAITING).sample(&[], read(&self.waiting));
     }
 }
 
-/// A connection that counts as open.
+/// A connection that counts as open, or a request as waiting.
 #[derive(Debug)]
 pub(super) struct Open<'a>(&'a AtomicU64);
 

@@ -1,0 +1,117 @@
+//! A body that is read from a file while it leaves.
+//!
+//! The machine below asks for the next chunk when the socket has taken the last one, so a peer
+//! that reads slowly holds one chunk and the open file. Like [`stall`](super::super::stall), this
+//! is a `poll` by hand: the trait of bodies has no other way.
+
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Octets of a read. Two or three fill the buffer of a socket, and a slow peer holds one.
+pub(super) const CHUNK: usize = 64 * 1024;
+
+/// A range of a file.
+pub(super) struct FileBody {
+    file: Arc<File>,
+    /// What has not been handed out.
+    rest: Range<u64>,
+    reads: Arc<Semaphore>,
+    reading: Option<Reading>,
+    _place: OwnedSemaphorePermit,
+}
+
+type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
+
+impl FileBody {
+    /// This range of a file. Each read takes one of `reads` for as long as it lasts; the body
+    /// keeps its place until it is dropped.
+    pub(super) const fn new(
+        file: Arc<File>,
+        rest: Range<u64>,
+        reads: Arc<Semaphore>,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            file,
+            rest,
+            reads,
+            reading: None,
+            _place: place,
+        }
+    }
+
+    fn remaining(&self) -> u64 {
+        self.rest.end.saturating_sub(self.rest.start)
+    }
+
+    fn read(&self) -> Reading {
+        let length = usize::try_from(self.remaining()).map_or(CHUNK, |rest| rest.min(CHUNK));
+        let (file, reads, at) = (
+            Arc::clone(&self.file),
+            Arc::clone(&self.reads),
+            self.rest.start,
+        );
+        Box::pin(async move {
+            let place = reads.acquire_owned().await.map_err(io::Error::other)?;
+            let read = tokio::task::spawn_blocking(move || {
+                let mut chunk = vec![0; length];
+                // A file that lost octets ends the connection: what is short is never whole.
+                let read = file.read_exact_at(&mut chunk, at);
+                drop(place);
+                read.map(|()| Bytes::from(chunk))
+            });
+            read.await.map_err(io::Error::other)?
+        })
+    }
+}
+
+impl Body for FileBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => self.read(),
+        };
+        let Poll::Ready(read) = reading.as_mut().poll(context) else {
+            self.reading = Some(reading);
+            return Poll::Pending;
+        };
+        match read {
+            Ok(chunk) => {
+                let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+                self.rest.start = self.rest.start.saturating_add(length);
+                Poll::Ready(Some(Ok(Frame::data(chunk))))
+            }
+            Err(error) => {
+                self.rest.start = self.rest.end;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.remaining())
+    }
+}
