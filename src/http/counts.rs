@@ -44,6 +44,7 @@ pub(super) struct Counts {
     waiting: AtomicU64,
     open: AtomicU64,
     succeeded: AtomicU64,
+    unchanged: AtomicU64,
     mistaken: AtomicU64,
     failed: AtomicU64,
 }
@@ -69,7 +70,8 @@ impl Counts {
     /// Counts an answer by its status code.
     pub(super) fn answered(&self, status: u16) {
         Self::add(match status {
-            ..400 => &self.succeeded,
+            ..300 => &self.succeeded,
+            300..400 => &self.unchanged,
             400..500 => &self.mistaken,
             500.. => &self.failed,
         });
@@ -86,6 +88,7 @@ impl Counts {
             .sample(&[("reason", "tls")], read(&self.refused_tls));
         out.family(&REQUESTS)
             .sample(&[("status", "2xx")], read(&self.succeeded))
+            .sample(&[("status", "3xx")], read(&self.unchanged))
             .sample(&[("status", "4xx")], read(&self.mistaken))
             .sample(&[("status", "5xx")], read(&self.failed));
         out.family(&EXPORTS)

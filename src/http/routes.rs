@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{self, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
@@ -263,7 +262,8 @@ fn entries(query: Result<Query<LimitQuery>, QueryRejection>) -> Result<usize, Fa
 /// Where a document is.
 fn document(document: Document) -> MethodRouter<Arc<Shared>> {
     get(
-        async move |State(shared): State<Arc<Shared>>, request: Parts| {
+        async move |State(shared): State<Arc<Shared>>, request: http::Request<Body>| {
+            let (request, _) = request.into_parts();
             documents::answer(&shared, document, &request).await
         },
     )
@@ -280,7 +280,8 @@ fn manifest(form: feed::Form) -> MethodRouter<Arc<Shared>> {
     get(
         async move |State(shared): State<Arc<Shared>>,
                     query: Result<Query<WaitQuery>, QueryRejection>,
-                    request: Parts| {
+                    request: http::Request<Body>| {
+            let (request, _) = request.into_parts();
             match query {
                 Ok(Query(WaitQuery { wait })) => {
                     feed::manifest(&shared, form, wait.as_deref(), &request).await
@@ -294,8 +295,9 @@ fn manifest(form: feed::Form) -> MethodRouter<Arc<Shared>> {
 async fn feed_file(
     State(shared): State<Arc<Shared>>,
     name: Result<Path<String>, PathRejection>,
-    request: Parts,
+    request: http::Request<Body>,
 ) -> Response {
+    let (request, _) = request.into_parts();
     match name {
         Ok(Path(name)) => feed::file(&shared, &name, &request).await,
         Err(error) => at(&request.uri, Fault::bad(error.body_text())),

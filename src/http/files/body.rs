@@ -18,7 +18,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Octets of a read. Two or three fill the buffer of a socket, and a slow peer holds one.
-pub(super) const CHUNK: usize = 64 * 1024;
+pub(in crate::http) const CHUNK: usize = 64 * 1024;
 
 /// A range of a file.
 pub(super) struct FileBody {
