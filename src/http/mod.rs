@@ -4,6 +4,7 @@
 //! the text of [`metrics`]; and [`control`], the client for that socket. The server must not know
 //! the daemon it speaks for: the daemon hands it a [`Backend`]. Read in this order: [`shape`],
 //! [`backend`], [`server`], [`metrics`], [`control`]; [`explain`] is why a route is what it is.
+//! What is large or keeps is answered by `documents` and `feed`, which share `files`.
 //!
 //! | path | is |
 //! |---|---|

@@ -104,7 +104,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Answers one request, in bounded time, whatever it is.
+/// Answers one request, in bounded time, whatever it is. A body that comes out of a file follows
+/// for as long as the peer goes on taking it.
 pub(super) async fn answer(
     router: Router,
     shared: &Shared,

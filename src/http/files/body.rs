@@ -115,3 +115,50 @@ impl Body for FileBody {
         SizeHint::with_exact(self.remaining())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn body(range: Range<u64>, places: &Arc<Semaphore>) -> FileBody {
+        let mut file = tempfile::tempfile().unwrap();
+        let octets: Vec<u8> = (0..=250).cycle().take(200_000).collect();
+        file.write_all(&octets).unwrap();
+        let place = Arc::clone(places).try_acquire_owned().unwrap();
+        FileBody::new(Arc::new(file), range, Arc::new(Semaphore::new(1)), place)
+    }
+
+    #[tokio::test]
+    async fn it_comes_in_chunks_and_says_what_remains() {
+        let places = Arc::new(Semaphore::new(1));
+        let mut body = body(1..199_999, &places);
+        let mut at = 1_usize;
+        while let Some(frame) = body.frame().await {
+            let chunk = frame.unwrap().into_data().unwrap();
+            assert!(!chunk.is_empty() && chunk.len() <= CHUNK);
+            for octet in chunk {
+                assert_eq!(usize::from(octet), at % 251);
+                at += 1;
+            }
+            let rest = u64::try_from(199_999 - at).unwrap();
+            assert_eq!(body.size_hint().exact(), Some(rest));
+        }
+        assert_eq!(at, 199_999);
+        assert!(body.is_end_stream());
+        assert_eq!(places.available_permits(), 0);
+        drop(body);
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_short_file_is_an_error_and_then_the_end() {
+        let mut body = body(150_000..200_001, &Arc::new(Semaphore::new(1)));
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(body.frame().await.is_none());
+    }
+}

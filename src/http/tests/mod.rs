@@ -189,7 +189,10 @@ impl Memory {
     /// Goes on when a metric has this value.
     async fn until(&self, metric: &str, value: usize) {
         let line = format!("\n{metric} {value}\n");
+        // In real time: the virtual one stands still while there is something to do.
+        let begun = std::time::Instant::now();
         while !self.get("/metrics").await.body.contains(&line) {
+            assert!(begun.elapsed() < PATIENCE, "never came: {line}");
             tokio::task::yield_now().await;
         }
     }
