@@ -48,6 +48,9 @@ pub struct Limits {
     pub command: Duration,
     /// How long a follower may wait for another manifest, less than proxies wait for an answer.
     pub wait: Duration,
+    /// How long the body of an answer out of a file may take in all, looked at between chunks. Who
+    /// needs longer goes on with a range: a file that was replaced fills the disk until then.
+    pub body: Duration,
     /// How long a peer may take no octet of an answer.
     pub stall: Duration,
     /// How long requests under way may take to end when the server stops.
@@ -64,6 +67,7 @@ impl Default for Limits {
             request: Duration::from_secs(30),
             command: Duration::from_secs(600),
             wait: Duration::from_secs(25),
+            body: Duration::from_secs(3_600),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(5),
         }

@@ -16,6 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// Octets of a read. Two or three fill the buffer of a socket, and a slow peer holds one.
 pub(in crate::http) const CHUNK: usize = 64 * 1024;
@@ -25,6 +26,7 @@ pub(super) struct FileBody {
     file: Arc<File>,
     /// What has not been handed out.
     rest: Range<u64>,
+    until: Instant,
     reads: Arc<Semaphore>,
     reading: Option<Reading>,
     _place: OwnedSemaphorePermit,
@@ -33,17 +35,19 @@ pub(super) struct FileBody {
 type Reading = Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send>>;
 
 impl FileBody {
-    /// This range of a file. Each read takes one of `reads` for as long as it lasts; the body
+    /// This range of a file, which breaks off when it is not read by then. Each read takes one of `reads` for as long as it lasts; the body
     /// keeps its place until it is dropped.
     pub(super) const fn new(
         file: Arc<File>,
         rest: Range<u64>,
+        until: Instant,
         reads: Arc<Semaphore>,
         place: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             file,
             rest,
+            until,
             reads,
             reading: None,
             _place: place,
@@ -85,6 +89,10 @@ impl Body for FileBody {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.is_end_stream() {
             return Poll::Ready(None);
+        }
+        if self.until <= Instant::now() {
+            self.rest.start = self.rest.end;
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         }
         let mut reading = match self.reading.take() {
             Some(reading) => reading,
@@ -129,7 +137,9 @@ mod tests {
         let octets: Vec<u8> = (0..=250).cycle().take(200_000).collect();
         file.write_all(&octets).unwrap();
         let place = Arc::clone(places).try_acquire_owned().unwrap();
-        FileBody::new(Arc::new(file), range, Arc::new(Semaphore::new(1)), place)
+        let until = Instant::now() + std::time::Duration::from_secs(60);
+        let reads = Arc::new(Semaphore::new(1));
+        FileBody::new(Arc::new(file), range, until, reads, place)
     }
 
     #[tokio::test]

@@ -171,6 +171,7 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::feed::tests::Random;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
@@ -333,6 +334,58 @@ mod tests {
             };
             assert_eq!(evaluate(&Method::GET, &headers, &of), expected, "{range}");
         }
+    }
+
+    #[test]
+    fn whatever_is_asked_for_a_part_lies_within() {
+        const WORDS: [&str; 16] = [
+            "bytes",
+            "=",
+            "-",
+            ",",
+            "0",
+            "9",
+            "18446744073709551615",
+            "\"",
+            "W/",
+            "*",
+            " ",
+            "\t",
+            "a,b",
+            "1994",
+            "GMT",
+            "\u{e9}",
+        ];
+        let mut random = Random::new(9110);
+        let mut dice = |sides: usize| {
+            let sides = sides.try_into().unwrap();
+            usize::try_from(random.below(sides)).unwrap()
+        };
+        let mut parts = 0;
+        for _ in 0..50_000 {
+            let mut headers = HeaderMap::new();
+            for name in [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH] {
+                let count = dice(6);
+                let mut value: String = (0..count).map(|_| WORDS[dice(WORDS.len())]).collect();
+                if name == header::RANGE {
+                    value.insert_str(0, "bytes=");
+                } else if count < 4 {
+                    continue;
+                }
+                headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            let length = [0, 1, 10, u64::MAX][dice(4)];
+            let of = Validators {
+                tag: "a,b",
+                modified: None,
+                length,
+            };
+            if let Outcome::Part(part) = evaluate(&Method::GET, &headers, &of) {
+                assert!(part.start < part.end && part.end <= length, "{headers:?}");
+                parts += 1;
+            }
+        }
+        assert!(parts > 100, "{parts}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::body::FileBody;
 use self::conditions::{Outcome, Validators};
@@ -202,12 +202,9 @@ async fn send(shared: &Shared, content: Content, range: Range<u64>) -> Result<Bo
     let Ok(Ok(place)) = place else {
         return Err(Fault::late());
     };
-    Ok(Body::new(FileBody::new(
-        file,
-        range,
-        shared.files.reads(),
-        place,
-    )))
+    let until = Instant::now() + shared.limits.body;
+    let reads = shared.files.reads();
+    Ok(Body::new(FileBody::new(file, range, until, reads, place)))
 }
 
 /// An entity tag as it stands in headers.

@@ -329,6 +329,30 @@ async fn a_slow_reader_gets_all_and_one_that_stops_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_trickles_does_not_keep_an_old_file_for_ever() {
+    let memory = Memory::start(Limits {
+        body: Duration::from_secs(600),
+        ..Limits::default()
+    });
+    let text = long();
+    memory
+        .exports
+        .publish(Ok(edition(memory.folder.path(), "1-3", &text)));
+    let (mut slow, served) = memory.connect(CHUNK);
+    let asked = request("GET", "/rpki.json", "", "");
+    slow.write_all(asked.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    let mut some = vec![0; CHUNK / 4];
+    while slow.read(&mut some).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_secs(29)).await;
+    }
+    // The end of the time, what the pipe holds, and the chunk that was on its way.
+    let took = begun.elapsed().as_secs();
+    assert!((600..600 + 12 * 29).contains(&took), "{took}");
+    served.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_file_that_lost_octets_is_never_taken_for_whole() {
     let memory = Memory::start(Limits::default());
     let mut edition = edition(memory.folder.path(), "1-3", &long());
