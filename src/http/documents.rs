@@ -16,10 +16,11 @@ use super::fault::{Fault, at};
 use super::files::{self, Content, Representation, coding};
 use super::routes::Shared;
 
-/// What caches are told. One in between asks again each time, which costs a 304, so that a
-/// document and the signed statement of it belong together; while the server is away, as during an
-/// upgrade, it may go on with what it has.
-const CACHING: &str = "public, max-age=0, stale-if-error=600";
+/// What caches are told. One in between asks again each second, which costs a 304, so that a
+/// document and the signed statement of it seldom differ; without that second nginx would keep
+/// nothing and ask for the whole each time. While the server is away, as during an upgrade, it may
+/// go on with what it has.
+const CACHING: &str = "public, max-age=1, stale-if-error=600";
 
 /// Answers with a document.
 pub(super) async fn answer(shared: &Shared, document: Document, request: &Parts) -> Response {

@@ -17,7 +17,7 @@ const PATHS: [&str; 5] = [
     "/rpki.openbgpd",
 ];
 
-const CACHING: &str = "public, max-age=0, stale-if-error=600";
+const CACHING: &str = "public, max-age=1, stale-if-error=600";
 const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// The headers of an answer but `Date` and `Connection`, in order.
