@@ -21,6 +21,15 @@ const REQUESTS: Metric = Metric::counter(
     "HTTP requests answered, by the class of the status",
 );
 
+const EXPORTS: Metric = Metric::counter(
+    "rutter_http_export_requests_total",
+    "HTTP requests for documents, manifests of the feed and its files",
+);
+const WAITING: Metric = Metric::gauge(
+    "rutter_http_feed_waiting",
+    "HTTP requests that wait for another manifest of the feed",
+);
+
 /// Numbers since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -29,8 +38,13 @@ pub(super) struct Counts {
     pub(super) refused_address: AtomicU64,
     pub(super) refused_limit: AtomicU64,
     pub(super) refused_tls: AtomicU64,
+    pub(super) documents: AtomicU64,
+    pub(super) manifests: AtomicU64,
+    pub(super) files: AtomicU64,
+    waiting: AtomicU64,
     open: AtomicU64,
     succeeded: AtomicU64,
+    unchanged: AtomicU64,
     mistaken: AtomicU64,
     failed: AtomicU64,
 }
@@ -47,10 +61,17 @@ impl Counts {
         Open(&self.open)
     }
 
+    /// Counts a request as waiting until the value is dropped.
+    pub(super) fn waiting(&self) -> Open<'_> {
+        Self::add(&self.waiting);
+        Open(&self.waiting)
+    }
+
     /// Counts an answer by its status code.
     pub(super) fn answered(&self, status: u16) {
         Self::add(match status {
-            ..400 => &self.succeeded,
+            ..300 => &self.succeeded,
+            300..400 => &self.unchanged,
             400..500 => &self.mistaken,
             500.. => &self.failed,
         });
@@ -67,12 +88,18 @@ impl Counts {
             .sample(&[("reason", "tls")], read(&self.refused_tls));
         out.family(&REQUESTS)
             .sample(&[("status", "2xx")], read(&self.succeeded))
+            .sample(&[("status", "3xx")], read(&self.unchanged))
             .sample(&[("status", "4xx")], read(&self.mistaken))
             .sample(&[("status", "5xx")], read(&self.failed));
+        out.family(&EXPORTS)
+            .sample(&[("kind", "document")], read(&self.documents))
+            .sample(&[("kind", "manifest")], read(&self.manifests))
+            .sample(&[("kind", "file")], read(&self.files));
+        out.family(&WAITING).sample(&[], read(&self.waiting));
     }
 }
 
-/// A connection that counts as open.
+/// A connection that counts as open, or a request as waiting.
 #[derive(Debug)]
 pub(super) struct Open<'a>(&'a AtomicU64);
 

@@ -1,7 +1,7 @@
 //! Answers that are no success.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::backend::{Refusal, RefusalKind};
@@ -55,15 +55,22 @@ impl From<Refusal> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.problem)).into_response();
-        // RFC 9110 §11.6.1 wants it with every 401.
-        if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer");
-            let headers = response.headers_mut();
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        response
+        let hint = hint(self.status);
+        (self.status, hint, Json(self.problem)).into_response()
     }
+}
+
+/// The header that goes with a status.
+fn hint(status: StatusCode) -> Option<[(HeaderName, HeaderValue); 1]> {
+    let hint = match status {
+        // RFC 9110 §11.6.1 wants it with every 401.
+        StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
+        // In seconds: what is missing at a start, or is crowded, is better by then.
+        StatusCode::SERVICE_UNAVAILABLE => (header::RETRY_AFTER, "5"),
+        _ => return None,
+    };
+    let (name, value) = hint;
+    Some([(name, HeaderValue::from_static(value))])
 }
 
 /// A fault in the words of the path: JSON below `/api`, text elsewhere.
@@ -71,5 +78,6 @@ pub(super) fn at(uri: &Uri, fault: Fault) -> Response {
     if uri.path().starts_with("/api/") {
         return fault.into_response();
     }
-    (fault.status, format!("{}\n", fault.problem.error)).into_response()
+    let text = format!("{}\n", fault.problem.error);
+    (fault.status, hint(fault.status), text).into_response()
 }

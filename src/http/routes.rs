@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{self, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -21,10 +21,13 @@ use tower::ServiceExt;
 use tracing::{debug, error, warn};
 
 use super::access::{Access, Asker, Denied};
-use super::backend::{Backend, Command, Refusal, Request};
+use super::backend::{Backend, Command, Document, Refusal, Request};
 use super::counts::Counts;
+use super::documents;
 use super::explain;
 use super::fault::{Fault, at};
+use super::feed;
+use super::files::Room;
 use super::metrics::{Exposition, Format};
 use super::server::{Limits, told};
 use crate::payload::Asn;
@@ -36,17 +39,18 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) counts: Counts,
     pub(super) stop: watch::Receiver<bool>,
-    backend: Arc<Backend>,
+    pub(super) backend: Arc<Backend>,
+    pub(super) files: Room,
     /// Answers that are worked out on threads at once; the others wait within their time.
     threads: Arc<Semaphore>,
-    /// When it was last said that the token cannot be read.
+    /// When it was last said that a file cannot be read.
     complained: Mutex<Option<Instant>>,
 }
 
 /// Answers that are worked out on threads at once: routers need the processor more.
 const THREADS: usize = 2;
 
-/// How often it is said that the token cannot be read, which any peer can bring about.
+/// How often it is said that a file cannot be read, which any peer can bring about.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 
 impl Shared {
@@ -62,6 +66,7 @@ impl Shared {
             counts: Counts::default(),
             stop,
             backend,
+            files: Room::default(),
             threads: Arc::new(Semaphore::new(THREADS)),
             complained: Mutex::default(),
         }
@@ -80,6 +85,14 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/explain/{*prefix}", get(explained))
         .route("/api/v1/disagreement", get(disagreement))
         .route("/api/v1/clients", get(clients))
+        .route("/rpki.json", document(Document::Json))
+        .route("/rpki.json.jws", document(Document::Statement))
+        .route("/rpki.csv", document(Document::Csv))
+        .route("/rpki.bird", document(Document::Bird))
+        .route("/rpki.openbgpd", document(Document::OpenBgpd))
+        .route("/feed/manifest.jws", manifest(feed::Form::Signed))
+        .route("/feed/manifest.json", manifest(feed::Form::Plain))
+        .route("/feed/{name}", get(feed_file))
         .route("/api/v1/reload", post(reload))
         .route("/api/v1/refresh", post(refresh))
         .route("/api/v1/approve", post(approve))
@@ -91,7 +104,8 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Answers one request, in bounded time, whatever it is.
+/// Answers one request, in bounded time, whatever it is. A body that comes out of a file follows
+/// for as long as the peer goes on taking it.
 pub(super) async fn answer(
     router: Router,
     shared: &Shared,
@@ -115,8 +129,14 @@ pub(super) async fn answer(
             Err(_) => at(&uri, Fault::late()),
         }
     };
+    // RFC 9110 §8.6: if at all, a 304 has the length of what it stands for.
+    let bodiless = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if bodiless {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     let status = response.status().as_u16();
@@ -133,6 +153,13 @@ rutter, an RPKI-to-Router (RTR) cache server
 GET  /metrics                          for Prometheus
 GET  /healthz                          200 while the process works
 GET  /readyz                           200 when routers can rely on it, else 503 and why
+GET  /rpki.json                        what is served, in rpki-client's dialect
+GET  /rpki.json.jws                    the signed statement of it
+GET  /rpki.csv                         the same as CSV
+GET  /rpki.bird                        static tables for BIRD
+GET  /rpki.openbgpd                    static tables for OpenBGPD
+GET  /feed/manifest.jws                what followers are told, ?wait=TAG until it is another one;
+                                       manifest.json without a key; the files it names beside it
 GET  /api/v1/status                    how it is
 GET  /api/v1/explain/192.0.2.0/24      what becomes of a prefix, with ?asn=64496 for one origin
 GET  /api/v1/disagreement              what the sources disagree on, ?limit=100 of it
@@ -153,6 +180,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
     let mut out = Exposition::new(format);
     (shared.backend.metrics)(&mut out);
     shared.counts.write(&mut out);
+    shared.files.write(&mut out);
     let media_type = HeaderValue::from_static(format.media_type());
     ([(header::CONTENT_TYPE, media_type)], out.finish()).into_response()
 }
@@ -230,6 +258,51 @@ fn entries(query: Result<Query<LimitQuery>, QueryRejection>) -> Result<usize, Fa
         return Err(Fault::bad(reason));
     }
     Ok(limit)
+}
+
+/// Where a document is.
+fn document(document: Document) -> MethodRouter<Arc<Shared>> {
+    get(
+        async move |State(shared): State<Arc<Shared>>, request: http::Request<Body>| {
+            let (request, _) = request.into_parts();
+            documents::answer(&shared, document, &request).await
+        },
+    )
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaitQuery {
+    wait: Option<Box<str>>,
+}
+
+/// Where a manifest is.
+fn manifest(form: feed::Form) -> MethodRouter<Arc<Shared>> {
+    get(
+        async move |State(shared): State<Arc<Shared>>,
+                    query: Result<Query<WaitQuery>, QueryRejection>,
+                    request: http::Request<Body>| {
+            let (request, _) = request.into_parts();
+            match query {
+                Ok(Query(WaitQuery { wait })) => {
+                    feed::manifest(&shared, form, wait.as_deref(), &request).await
+                }
+                Err(error) => at(&request.uri, Fault::bad(error.body_text())),
+            }
+        },
+    )
+}
+
+async fn feed_file(
+    State(shared): State<Arc<Shared>>,
+    name: Result<Path<String>, PathRejection>,
+    request: http::Request<Body>,
+) -> Response {
+    let (request, _) = request.into_parts();
+    match name {
+        Ok(Path(name)) => feed::file(&shared, &name, &request).await,
+        Err(error) => at(&request.uri, Fault::bad(error.body_text())),
+    }
 }
 
 /// Works an answer out on a thread that may block.
@@ -407,7 +480,8 @@ async fn command(shared: &Shared, asker: &Asker, command: Command) -> Result<Jso
 }
 
 impl Shared {
-    fn may_complain(&self) -> bool {
+    /// Whether it is time to say again what any peer can bring about.
+    pub(super) fn may_complain(&self) -> bool {
         let now = Instant::now();
         let mut last = self
             .complained

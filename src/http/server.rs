@@ -46,6 +46,11 @@ pub struct Limits {
     pub request: Duration,
     /// How long the outcome of a command may take.
     pub command: Duration,
+    /// How long a follower may wait for another manifest, less than proxies wait for an answer.
+    pub wait: Duration,
+    /// How long the body of an answer out of a file may take in all, looked at between chunks. Who
+    /// needs longer goes on with a range: a file that was replaced fills the disk until then.
+    pub body: Duration,
     /// How long a peer may take no octet of an answer.
     pub stall: Duration,
     /// How long requests under way may take to end when the server stops.
@@ -61,6 +66,8 @@ impl Default for Limits {
             body_octets: 64 * 1024,
             request: Duration::from_secs(30),
             command: Duration::from_secs(600),
+            wait: Duration::from_secs(25),
+            body: Duration::from_secs(3_600),
             stall: Duration::from_secs(30),
             drain: Duration::from_secs(5),
         }
@@ -277,7 +284,7 @@ async fn shake_hands(
 }
 
 /// Serves one connection to its end.
-async fn serve<S>(socket: S, asker: Asker, shared: Arc<Shared>, router: Router)
+pub(super) async fn serve<S>(socket: S, asker: Asker, shared: Arc<Shared>, router: Router)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

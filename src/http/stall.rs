@@ -1,7 +1,8 @@
 //! A limit on how long a peer may take no octet.
 //!
 //! Below the HTTP machine is the only place that sees whether octets move, and there nothing is
-//! written in `async fn`; this is the one hand-written `poll` of this folder.
+//! written in `async fn`; beside the [body](super::files::body) of a file this is the one
+//! hand-written `poll` of this folder.
 
 use std::future::Future;
 use std::io::{self, IoSlice};

@@ -2,23 +2,30 @@
 
 mod access;
 mod commands;
+mod documents;
+mod feed;
 mod limits;
 mod octets;
 mod paths;
 mod sockets;
 
+use std::fs::File;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::access::Asker;
+use super::backend::{Announcement, Edition, Form};
 use super::metrics::Metric;
+use super::routes::{Shared, router};
+use super::server::serve;
 use super::shape::{
     Check, GuardStatus, MergeStatus, Moment, Ready, SessionStatus, SlurmState, SlurmStatus, Status,
 };
@@ -40,6 +47,7 @@ struct Running {
     gate: Arc<Gate>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    exports: Exports,
     folder: tempfile::TempDir,
 }
 
@@ -62,7 +70,9 @@ impl Running {
         server.bind_control(&control).unwrap();
         let (commands, requests) = mpsc::channel(1);
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(server.run(Arc::new(backend(ready, commands)), stopped));
+        let exports = Exports::new(folder.path());
+        let backend = backend(ready, commands, &exports);
+        let task = tokio::spawn(server.run(Arc::new(backend), stopped));
         Self {
             tcp,
             control,
@@ -71,6 +81,7 @@ impl Running {
             gate,
             stop,
             task,
+            exports,
             folder,
         }
     }
@@ -122,7 +133,136 @@ impl Running {
     }
 }
 
-fn backend(ready: Ready, commands: mpsc::Sender<Request>) -> Backend {
+/// A server without sockets, whose time is virtual: its connections are pipes.
+struct Memory {
+    shared: Arc<Shared>,
+    router: axum::Router,
+    stop: watch::Sender<bool>,
+    exports: Exports,
+    folder: tempfile::TempDir,
+}
+
+impl Memory {
+    fn start(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let exports = Exports::new(folder.path());
+        let ready = Ready::of(vec![Check::passed("data")]);
+        let backend = backend(ready, mpsc::channel(1).0, &exports);
+        let (stop, stopped) = watch::channel(false);
+        let access = watch::channel(Access::default()).1;
+        let shared = Arc::new(Shared::new(Arc::new(backend), access, limits, stopped));
+        Self {
+            router: router(Arc::clone(&shared)),
+            shared,
+            stop,
+            exports,
+            folder,
+        }
+    }
+
+    /// A connection through a pipe that holds so many octets, and the task that serves it.
+    fn connect(&self, octets: usize) -> (DuplexStream, JoinHandle<()>) {
+        let (near, far) = tokio::io::duplex(octets);
+        let asker = Asker::Control { uid: None };
+        let served = serve(far, asker, Arc::clone(&self.shared), self.router.clone());
+        (near, tokio::spawn(served))
+    }
+
+    /// Asks, and gives the pipe that the answer comes through.
+    async fn send(&self, octets: impl AsRef<[u8]>) -> DuplexStream {
+        let (mut pipe, _) = self.connect(64 << 10);
+        pipe.write_all(octets.as_ref()).await.unwrap();
+        pipe
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+        let mut pipe = self.send(request(method, path, headers, "")).await;
+        let mut answer = Vec::new();
+        pipe.read_to_end(&mut answer).await.unwrap();
+        Answer::read(&String::from_utf8(answer).unwrap())
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "").await
+    }
+
+    /// Goes on when a metric has this value.
+    async fn until(&self, metric: &str, value: usize) {
+        let line = format!("\n{metric} {value}\n");
+        // In real time: the virtual one stands still while there is something to do.
+        let begun = std::time::Instant::now();
+        while !self.get("/metrics").await.body.contains(&line) {
+            assert!(begun.elapsed() < PATIENCE, "never came: {line}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What the daemon makes for others.
+struct Exports {
+    /// What every document is.
+    edition: Arc<Mutex<Result<Arc<Edition>, Refusal>>>,
+    feed: watch::Sender<Option<Arc<Announcement>>>,
+}
+
+impl Exports {
+    fn new(folder: &Path) -> Self {
+        let edition = edition(folder, "1-2", &"[]\n".repeat(100));
+        Self {
+            edition: Arc::new(Mutex::new(Ok(Arc::new(edition)))),
+            feed: watch::channel(Some(Arc::new(announcement(folder, "tag-1")))).0,
+        }
+    }
+
+    fn publish(&self, edition: Result<Edition, Refusal>) {
+        *self.edition.lock().unwrap() = edition.map(Arc::new);
+    }
+
+    fn announce(&self, announcement: Option<Announcement>) {
+        self.feed.send_replace(announcement.map(Arc::new));
+    }
+}
+
+/// A document whose files lose their names at once. What they hold in other codings is made up.
+fn edition(folder: &Path, tag: &str, text: &str) -> Edition {
+    let gzip = text[..text.len() / 2].replace(|_| true, "g");
+    let zstd = text[..text.len() / 3].replace(|_| true, "z");
+    let forms = [(None, text), (Some("gzip"), &gzip), (Some("zstd"), &zstd)];
+    let forms = forms.map(|(coding, text)| {
+        let path = folder.join("form");
+        std::fs::write(&path, text).unwrap();
+        let file = Arc::new(File::open(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        let length = text.len().try_into().unwrap();
+        Form {
+            coding,
+            file,
+            length,
+        }
+    });
+    Edition {
+        tag: tag.into(),
+        modified: UnixTime::new(784_111_777),
+        media_type: "application/json",
+        forms: forms.into(),
+    }
+}
+
+/// What followers are told, signed.
+fn announcement(folder: &Path, tag: &str) -> Announcement {
+    Announcement {
+        text: format!("the manifest {tag}").into(),
+        signed: true,
+        tag: tag.into(),
+        issued: UnixTime::new(784_111_777),
+        // In 2096.
+        valid_until: UnixTime::new(4_000_000_000),
+        folder: folder.into(),
+    }
+}
+
+fn backend(ready: Ready, commands: mpsc::Sender<Request>, exports: &Exports) -> Backend {
+    let edition = Arc::clone(&exports.edition);
     Backend {
         status: Box::new(move || status(ready.clone())),
         metrics: Box::new(|out| {
@@ -139,11 +279,11 @@ fn backend(ready: Ready, commands: mpsc::Sender<Request>) -> Backend {
             limit => Ok(json!({ "limit": limit })),
         }),
         clients: Box::new(|limit| Ok(json!({ "total": 0, "limit": limit }))),
-        documents: Box::new(|_| {
-            let none = Refusal::new(RefusalKind::Unavailable, "no data yet");
-            Box::pin(async { Err(none) })
+        documents: Box::new(move |_| {
+            let edition = edition.lock().unwrap().clone();
+            Box::pin(async { edition })
         }),
-        feed: watch::channel(None).1,
+        feed: exports.feed.subscribe(),
         commands,
     }
 }
