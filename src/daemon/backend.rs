@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
+use super::export::Exporter;
 use super::metrics;
 use super::pipeline::feed::{Feed, rows_of};
 use super::pipeline::order::{Approved, Heard};
@@ -74,6 +75,7 @@ pub(super) fn new(
     view: &watch::Receiver<Arc<View>>,
     around: &watch::Receiver<Around>,
     shared: &Arc<Shared>,
+    exporter: Arc<Exporter>,
     commands: mpsc::Sender<Request>,
 ) -> Backend {
     let now = || {
@@ -112,10 +114,7 @@ pub(super) fn new(
             disagreement(&view, limit)
         }),
         clients: Box::new(move |limit| value(&clients.first(limit))),
-        documents: Box::new(|_| {
-            let none = Refusal::new(RefusalKind::Unavailable, "no documents yet");
-            Box::pin(async { Err(none) })
-        }),
+        documents: Box::new(move |document| exporter.document(document)),
         // Nobody tells of a feed yet.
         feed: watch::channel(None).1,
         commands,
@@ -315,6 +314,7 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
         ("limits", old.limits == new.limits),
         ("http", old.http == new.http),
         ("control", old.control == new.control),
+        ("export", old.export == new.export),
     ];
     lines.extend(
         parts

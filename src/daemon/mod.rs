@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod clients;
 pub mod counters;
+pub mod export;
 pub mod handshakes;
 pub mod keeper;
 pub mod lifecycle;

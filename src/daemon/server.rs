@@ -16,6 +16,7 @@ use super::authority::Authority;
 use super::backend::{self, Changes};
 use super::carrier::Carriers;
 use super::certificates::{self, Certificate};
+use super::export::{self, Exporter};
 use super::keeper::{self, Keeper, Kept};
 use super::lifecycle::{Load, ServeError, in_time, load_carriers, load_exceptions};
 use super::pipeline::feed::Feed;
@@ -29,7 +30,7 @@ use super::source::{self, Past, Update};
 use super::status::Around;
 use super::store::Store;
 use super::tasks::{Answer, Stop, pass_on, report, stopper};
-use crate::config::{self, Config, Origin, Source};
+use crate::config::{self, Config, Export, Origin, Source};
 use crate::http::{Backend, Command, Refusal, RefusalKind, Request};
 use crate::net::Endpoint;
 use crate::rtr::Snapshot;
@@ -67,6 +68,8 @@ pub(super) struct Server {
     updates: mpsc::Sender<Update>,
     orders: mpsc::Sender<Order>,
     backend: Arc<Backend>,
+    /// What is given out beside RTR.
+    exports: watch::Sender<Arc<Export>>,
     around: watch::Sender<Around>,
     stopped: watch::Receiver<bool>,
     /// Tasks with routers at their other end.
@@ -131,7 +134,16 @@ impl Server {
         let view = pipeline.subscribe();
         let around = backend::around(&config, warnings);
         let around = watch::Sender::new(around);
-        let backend = backend::new(&view, &around.subscribe(), &shared, requests);
+        let exports = watch::Sender::new(Arc::new(config.export.clone()));
+        let folder = export::folder(config.state_dir.as_deref());
+        let (exporter, exporting) = Exporter::new(
+            Arc::clone(&store),
+            exports.subscribe(),
+            folder,
+            stopped.clone(),
+        );
+        let exporter = Arc::new(exporter);
+        let backend = backend::new(&view, &around.subscribe(), &shared, exporter, requests);
         let mut server = Self {
             load: Arc::new(load),
             store,
@@ -142,6 +154,7 @@ impl Server {
             hurried: None,
             hurry_at: None,
             mirrored,
+            exports,
             slurm: None,
             reader: Pipeline::FIRST_READER,
             sockets: Sockets::new(&config),
@@ -164,6 +177,7 @@ impl Server {
         server.start_slurm(&config.slurm, known);
         let pipeline = pipeline.run(update_inbox, order_inbox, stopped);
         server.works.spawn(pipeline);
+        server.works.spawn(exporting);
         server.show(&config, warnings, certificates);
         let (around, stopped) = (server.around.subscribe(), server.stopped.clone());
         server.works.spawn(certificates::run(around, stopped));
@@ -368,6 +382,9 @@ impl Server {
         }
         let parts = backend::changes(&self.config, &config);
         self.shared.resize(&config.limits);
+        if config.export != self.config.export {
+            self.exports.send_replace(Arc::new(config.export.clone()));
+        }
         self.listen(opened, &config);
         self.start_sources(&config);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);

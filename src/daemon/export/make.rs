@@ -1,0 +1,280 @@
+//! From a snapshot to a document.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ring::rand::SystemRandom;
+
+use super::error::ExportError;
+use super::file;
+use crate::config::Export;
+use crate::http::backend::{Document, Edition, Form};
+use crate::json::export::{self, ExportMetadata};
+use crate::net::files;
+use crate::payload::{Kinds, UnixTime};
+use crate::rtr::{Snapshot, Version, View};
+use crate::sign::gortr::GortrDigest;
+use crate::sign::{Digest, Digester, SigningKey, Statement, hex};
+
+/// Fast: a document of 80 MB is made after each update, and most readers ask for zstd or nothing.
+const GZIP: u32 = 3;
+const ZSTD: i32 = 1;
+
+/// The longest file with a private key.
+const MAX_KEY: u64 = 64 * 1024;
+
+/// A document to make.
+#[derive(Debug)]
+pub(super) struct Making {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) document: Document,
+    /// When it says that it was made.
+    pub(super) made: UnixTime,
+    pub(super) export: Arc<Export>,
+    pub(super) folder: PathBuf,
+    /// Whether it is to be written where the operator wants it, too.
+    pub(super) file: bool,
+}
+
+/// What was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) document: Edition,
+    pub(super) statement: Option<Edition>,
+    /// From when on it is to be made anew: half of the time for which it counts.
+    pub(super) due: UnixTime,
+    /// Why it does not lie where the operator wants it, if it should.
+    pub(super) unfiled: Option<ExportError>,
+}
+
+impl Made {
+    /// The octets of the document as it is.
+    pub(super) fn octets(&self) -> u64 {
+        let plain = self
+            .document
+            .forms
+            .iter()
+            .find(|form| form.coding.is_none());
+        plain.map_or(0, |form| form.length)
+    }
+}
+
+impl Making {
+    /// Makes it. Blocks.
+    pub(super) fn make(&self) -> Result<Made, ExportError> {
+        let (forms, digest) = self.render()?;
+        let tag = self.tag();
+        let statement = match (self.document, &self.export.sign_key) {
+            (Document::Json, Some(path)) => Some(self.sign(&key(path)?, digest)?),
+            _ => None,
+        };
+        let unfiled = match (&self.export.file, self.file) {
+            (Some(path), true) => self.put(path, &forms, statement.as_deref()).err(),
+            _ => None,
+        };
+        let statement = match statement {
+            None => None,
+            Some(text) => Some(Edition {
+                tag: tag.clone(),
+                modified: self.made,
+                media_type: "application/jose",
+                forms: vec![self.form(None, |out| out.write_all(text.as_bytes()))?],
+            }),
+        };
+        Ok(Made {
+            document: Edition {
+                tag,
+                modified: self.made,
+                media_type: match self.document {
+                    Document::Json | Document::Statement => "application/json",
+                    Document::Csv => "text/csv; charset=utf-8",
+                    Document::Bird | Document::OpenBgpd => "text/plain; charset=utf-8",
+                },
+                forms,
+            },
+            statement,
+            due: self.made.plus((self.export.valid.as_secs() / 2).max(1)),
+            unfiled,
+        })
+    }
+
+    /// Of what it says and when it says that it was made: two of the same octets have the same.
+    fn tag(&self) -> Box<str> {
+        let history = hex::encode(self.snapshot.name().octets());
+        let short = history.get(..16).unwrap_or(&history);
+        let (serial, revision) = (self.snapshot.serial(), self.snapshot.revision());
+        let keys = [&self.export.sign_key, &self.export.gortr_key];
+        let signed = keys.iter().filter(|key| key.is_some()).count();
+        format!(
+            "{short}-{serial}-{revision}-{}-{signed}",
+            self.made.seconds()
+        )
+        .into()
+    }
+
+    /// Writes it into files, in all codings at once.
+    fn render(&self) -> Result<(Vec<Form>, Digest), ExportError> {
+        let wrong = |error| ExportError::Write(self.folder.clone(), error);
+        let gortr = self.gortr()?;
+        let create = || file::nameless(&self.folder);
+        let [plain, gzip, zstd] = [create(), create(), create()];
+        let (plain, gzip, zstd) = (
+            plain.map_err(wrong)?,
+            gzip.map_err(wrong)?,
+            zstd.map_err(wrong)?,
+        );
+        let write = || -> io::Result<Digest> {
+            let mut all = Tee {
+                plain: &plain,
+                gzip: GzEncoder::new(&gzip, Compression::new(GZIP)),
+                zstd: zstd::stream::write::Encoder::new(&zstd, ZSTD)?,
+                digester: Digester::default(),
+            };
+            let mut out = BufWriter::with_capacity(1 << 16, &mut all);
+            self.write(&mut out, gortr.as_ref())?;
+            out.flush()?;
+            drop(out);
+            all.gzip.finish()?;
+            all.zstd.finish()?;
+            Ok(all.digester.finish())
+        };
+        let digest = write().map_err(wrong)?;
+        let form = |coding, file: File| {
+            let length = file.metadata().map_err(wrong)?.len();
+            let file = Arc::new(file);
+            Ok(Form {
+                coding,
+                file,
+                length,
+            })
+        };
+        let forms = vec![
+            form(None, plain)?,
+            form(Some("gzip"), gzip)?,
+            form(Some("zstd"), zstd)?,
+        ];
+        Ok((forms, digest))
+    }
+
+    fn write(&self, out: &mut impl Write, gortr: Option<&Fields>) -> io::Result<()> {
+        let data = self.snapshot.data();
+        match self.document {
+            Document::Json | Document::Statement => {
+                let view = View::new(Version::V1, Kinds::ALL);
+                let about = ExportMetadata {
+                    generated: self.made,
+                    valid: self.valid(),
+                    serial: self.snapshot.serial().into_u32(),
+                    session_id: self.snapshot.session_id(view).into_u16(),
+                    gortr: gortr.map(|(data, dates)| (&**data, &**dates)),
+                };
+                export::json(out, data, &about)
+            }
+            Document::Csv => export::csv(out, data),
+            // Without ASPAs, which the versions of Debian 12 cannot read.
+            Document::Bird => export::bird(out, data, false),
+            Document::OpenBgpd => export::openbgpd(out, data, false),
+        }
+    }
+
+    fn valid(&self) -> UnixTime {
+        self.made.plus(self.export.valid.as_secs())
+    }
+
+    /// GoRTR's two fields, where they are wanted.
+    fn gortr(&self) -> Result<Option<Fields>, ExportError> {
+        let Some(path) = self.export.gortr_key.as_ref() else {
+            return Ok(None);
+        };
+        if self.document != Document::Json {
+            return Ok(None);
+        }
+        let key = key(path)?;
+        let digest = GortrDigest::of(self.snapshot.payload(), self.made, self.valid());
+        let signed = digest.sign(&key);
+        let signed = signed.ok_or_else(|| ExportError::NotP256(path.clone()))?;
+        Ok(Some((signed.signature, signed.signature_date)))
+    }
+
+    fn sign(&self, key: &SigningKey, digest: Digest) -> Result<String, ExportError> {
+        let statement = Statement {
+            digest,
+            history: *self.snapshot.name().octets(),
+            serial: self.snapshot.serial().into_u32(),
+            revision: self.snapshot.revision(),
+            issued: self.made,
+            expires: self.valid(),
+        };
+        let signed = statement.sign(key, &SystemRandom::new());
+        signed.ok_or(ExportError::Random)
+    }
+
+    /// Writes it where the operator wants it, the statement last: whoever sees the new document
+    /// with the old statement reads both again a moment later.
+    fn put(&self, path: &Path, forms: &[Form], statement: Option<&str>) -> Result<(), ExportError> {
+        let wrong = |error| ExportError::Write(path.to_owned(), error);
+        let plain = forms.iter().find(|form| form.coding.is_none());
+        let Some(plain) = plain else { return Ok(()) };
+        file::put(path, |out| file::copy(&plain.file, out)).map_err(wrong)?;
+        match statement {
+            None => Ok(()),
+            Some(text) => {
+                let path = file::statement(path);
+                file::put(&path, |out| out.write_all(text.as_bytes())).map_err(wrong)
+            }
+        }
+    }
+
+    fn form(
+        &self,
+        coding: Option<&'static str>,
+        write: impl FnOnce(&mut &File) -> io::Result<()>,
+    ) -> Result<Form, ExportError> {
+        let wrong = |error| ExportError::Write(self.folder.clone(), error);
+        let file = file::nameless(&self.folder).map_err(wrong)?;
+        write(&mut &file).map_err(wrong)?;
+        let length = file.metadata().map_err(wrong)?.len();
+        let file = Arc::new(file);
+        Ok(Form {
+            coding,
+            file,
+            length,
+        })
+    }
+}
+
+/// `signature` and `signatureDate`.
+type Fields = (String, String);
+
+/// A private key.
+fn key(path: &Path) -> Result<SigningKey, ExportError> {
+    let text = files::read(path, MAX_KEY).map_err(ExportError::File)?;
+    let key = SigningKey::from_pem(&text, &SystemRandom::new());
+    key.map_err(|error| ExportError::Key(path.to_owned(), error))
+}
+
+/// Writes to all codings, and makes the digest of what is written.
+struct Tee<'a> {
+    plain: &'a File,
+    gzip: GzEncoder<&'a File>,
+    zstd: zstd::stream::write::Encoder<'static, &'a File>,
+    digester: Digester,
+}
+
+impl Write for Tee<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.plain.write_all(octets)?;
+        self.gzip.write_all(octets)?;
+        self.zstd.write_all(octets)?;
+        self.digester.update(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

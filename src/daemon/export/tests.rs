@@ -1,0 +1,297 @@
+//! The exporter as HTTP sees it.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use ring::rand::SystemRandom;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::json;
+use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
+use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
+use crate::sign::gortr::{GortrDigest, GortrSignature};
+use crate::sign::key::Algorithm;
+use crate::sign::{Digest, SigningKey, Statement};
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn data(asns: &[u32]) -> DataSet {
+    let mut rows = RowsBuilder::new();
+    let anchor = rows.trust_anchor("arin \"x\"");
+    for asn in asns {
+        let vrp = Vrp::new("192.0.2.0/24".parse().unwrap(), 24, Asn::new(*asn)).unwrap();
+        rows.push_vrp(
+            vrp,
+            Attribute::new(Some(UnixTime::new(2_000_000_000)), anchor),
+        );
+    }
+    DataSet::new(&rows.finish())
+}
+
+fn next(snapshot: &Snapshot, data: DataSet) -> Arc<Snapshot> {
+    let now = UnixTime::new(1);
+    match snapshot.next(data, Trigger::Source, now, HistoryLimits::default()) {
+        Step::Serial(next) | Step::Revision(next) => Arc::new(next),
+        Step::Unchanged => panic!("nothing new"),
+    }
+}
+
+struct Running {
+    store: Arc<Store>,
+    exporter: Exporter,
+    config: watch::Sender<Arc<Export>>,
+    folder: tempfile::TempDir,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(export: Export) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new();
+        let (config, configs) = watch::channel(Arc::new(export));
+        let (stop, stopped) = watch::channel(false);
+        let private = folder.path().join("export");
+        let (exporter, work) = Exporter::new(Arc::clone(&store), configs, private, stopped);
+        Self {
+            store,
+            exporter,
+            config,
+            folder,
+            stop,
+            task: tokio::spawn(work),
+        }
+    }
+
+    fn publish(&self, snapshot: &Arc<Snapshot>) {
+        self.store.publish(Arc::clone(snapshot), false);
+    }
+
+    async fn ask(&self, document: Document) -> Result<Arc<Edition>, Refusal> {
+        timeout(WAIT, self.exporter.document(document))
+            .await
+            .unwrap()
+    }
+
+    async fn text(&self, document: Document) -> String {
+        let edition = self.ask(document).await.unwrap();
+        String::from_utf8(octets(&edition, None)).unwrap()
+    }
+
+    async fn end(self) {
+        self.stop.send(true).unwrap();
+        timeout(WAIT, self.task).await.unwrap().unwrap();
+        // Nothing is left over.
+        let left = fs::read_dir(self.folder.path().join("export"));
+        assert_eq!(left.map_or(0, Iterator::count), 0);
+    }
+}
+
+fn octets(edition: &Edition, coding: Option<&str>) -> Vec<u8> {
+    let form = edition.forms.iter().find(|form| form.coding == coding);
+    let form = form.unwrap();
+    let mut octets = vec![0; usize::try_from(form.length).unwrap()];
+    form.file.read_exact_at(&mut octets, 0).unwrap();
+    assert_eq!(form.file.metadata().unwrap().len(), form.length);
+    octets
+}
+
+fn key(folder: &Path, algorithm: Algorithm) -> (PathBuf, SigningKey) {
+    let pem = SigningKey::generate(algorithm, &SystemRandom::new()).unwrap();
+    let path = folder.join(format!("{}.key", algorithm.name()));
+    fs::write(&path, &pem).unwrap();
+    let key = SigningKey::from_pem(pem.as_bytes(), &SystemRandom::new());
+    (path, key.unwrap())
+}
+
+fn first(asns: &[u32]) -> Arc<Snapshot> {
+    Arc::new(Snapshot::first(HistoryName::new([7; 16]), data(asns)))
+}
+
+#[tokio::test]
+async fn every_coding_is_the_same_document_and_loses_nothing() {
+    let running = Running::start(Export::default());
+    let snapshot = first(&[64_496, 4_200_000_000]);
+    running.publish(&snapshot);
+    let edition = running.ask(Document::Json).await.unwrap();
+    let plain = octets(&edition, None);
+    let document = json::read(&plain[..], &json::Limits::default()).unwrap();
+    assert_eq!(DataSet::new(&document.rows), *snapshot.data());
+    assert_eq!(document.metadata.serial, Some(1));
+    let mut gzip = Vec::new();
+    let coded = octets(&edition, Some("gzip"));
+    flate2::read::GzDecoder::new(&coded[..])
+        .read_to_end(&mut gzip)
+        .unwrap();
+    let zstd = zstd::stream::decode_all(&octets(&edition, Some("zstd"))[..]).unwrap();
+    assert!(gzip == plain && zstd == plain);
+    let csv = running.text(Document::Csv).await;
+    assert!(csv.contains("AS4200000000,192.0.2.0/24,24,"), "{csv}");
+    assert!(running.text(Document::Bird).await.contains("as 64496;"));
+    assert!(
+        running
+            .text(Document::OpenBgpd)
+            .await
+            .contains("source-as 64496")
+    );
+    // Unsigned is said, and not a wait.
+    let refusal = running.ask(Document::Statement).await.unwrap_err();
+    assert!(refusal.message.contains("export.sign-key"), "{refusal}");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_document_follows_serial_and_revision_and_nothing_else() {
+    let running = Running::start(Export::default());
+    let one = first(&[1]);
+    running.publish(&one);
+    let before = running.ask(Document::Json).await.unwrap();
+    let again = running.ask(Document::Json).await.unwrap();
+    assert!(Arc::ptr_eq(&before, &again));
+    assert_eq!(running.exporter.counts().made(), [1, 0]);
+    let two = next(&one, data(&[1, 2]));
+    running.publish(&two);
+    let after = running.ask(Document::Json).await.unwrap();
+    assert_ne!(before.tag, after.tag);
+    // Whoever still reads the one before reads it to its end.
+    assert!(
+        !String::from_utf8(octets(&before, None))
+            .unwrap()
+            .contains("\"asn\":2")
+    );
+    let mut rows = RowsBuilder::new();
+    for asn in [1, 2] {
+        let vrp = Vrp::new("192.0.2.0/24".parse().unwrap(), 24, Asn::new(asn)).unwrap();
+        rows.push_vrp(
+            vrp,
+            Attribute::new(Some(UnixTime::new(3)), Default::default()),
+        );
+    }
+    let revised = next(&two, DataSet::new(&rows.finish()));
+    assert_eq!((revised.serial(), revised.revision()), (two.serial(), 1));
+    running.publish(&revised);
+    let last = running.ask(Document::Json).await.unwrap();
+    assert_ne!(last.tag, after.tag);
+    running.store.withhold();
+    assert!(running.ask(Document::Json).await.is_err());
+    running.end().await;
+}
+
+#[tokio::test]
+async fn both_signatures_are_on_what_is_given_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gortr_path, gortr_key) = key(folder.path(), Algorithm::Es256);
+    let (path, signing) = key(folder.path(), Algorithm::EdDsa);
+    let running = Running::start(Export {
+        sign_key: Some(path),
+        gortr_key: Some(gortr_path),
+        ..Export::default()
+    });
+    let snapshot = first(&[65_001, 4_200_000_000]);
+    running.publish(&snapshot);
+    let edition = running.ask(Document::Json).await.unwrap();
+    let statement = running.text(Document::Statement).await;
+    let plain = octets(&edition, None);
+    let keys = [signing.public().clone()];
+    let statement = Statement::verify(statement.as_bytes(), &keys, unix_now()).unwrap();
+    statement.is_on(&Digest::of(&plain)).unwrap();
+    assert_eq!((statement.serial, statement.revision), (1, 0));
+    let document: serde_json::Value = serde_json::from_slice(&plain).unwrap();
+    let about = &document["metadata"];
+    let moment = |name: &str| UnixTime::new(about[name].as_u64().unwrap());
+    let word = |name: &str| about[name].as_str().unwrap().to_owned();
+    let digest = GortrDigest::of(snapshot.payload(), moment("generated"), moment("valid"));
+    let fields = GortrSignature {
+        signature: word("signature"),
+        signature_date: word("signatureDate"),
+    };
+    digest
+        .verify(&fields, &[gortr_key.public().clone()])
+        .unwrap();
+    running.end().await;
+}
+
+#[tokio::test]
+async fn nothing_unsigned_takes_the_place_of_what_is_to_be_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = key(folder.path(), Algorithm::Es256);
+    let running = Running::start(Export {
+        sign_key: Some(path.clone()),
+        ..Export::default()
+    });
+    let one = first(&[1]);
+    running.publish(&one);
+    running.ask(Document::Json).await.unwrap();
+    fs::write(&path, "no key").unwrap();
+    running.publish(&next(&one, data(&[2])));
+    for document in [Document::Json, Document::Statement] {
+        let refusal = running.ask(document).await.unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Unavailable);
+        assert!(refusal.message.contains("es256.key") || refusal.message.contains("ES256.key"));
+    }
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_document_is_signed_anew_at_half_of_its_time() {
+    let running = Running::start(Export {
+        valid: Duration::from_secs(2),
+        ..Export::default()
+    });
+    let one = first(&[1]);
+    running.publish(&one);
+    let before = running.ask(Document::Json).await.unwrap();
+    let deadline = Instant::now() + WAIT;
+    let after = loop {
+        let now = running.ask(Document::Json).await.unwrap();
+        if now.tag != before.tag {
+            break now;
+        }
+        assert!(Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    };
+    let made = after.modified.since(before.modified);
+    assert!((1..=2).contains(&made), "{made}");
+    running.end().await;
+}
+
+#[tokio::test]
+async fn a_file_is_whole_at_every_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rpki.json");
+    let running = Running::start(Export {
+        file: Some(path.clone()),
+        ..Export::default()
+    });
+    let mut snapshot = first(&[1]);
+    running.publish(&snapshot);
+    let many: Vec<u32> = (1..2_000).collect();
+    for turn in 2..12_u32 {
+        let deadline = Instant::now() + WAIT;
+        loop {
+            let text = fs::read(&path).unwrap_or_default();
+            if !text.is_empty() {
+                let read = json::read(&text[..], &json::Limits::default()).unwrap();
+                if read.metadata.serial == Some(turn - 1) {
+                    break;
+                }
+            }
+            assert!(Instant::now() < deadline, "serial {} not written", turn - 1);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        snapshot = next(&snapshot, data(&many[usize::try_from(turn).unwrap()..]));
+        running.publish(&snapshot);
+    }
+    // A folder that is gone is said, and what is asked for over HTTP is there all the same.
+    running.config.send_replace(Arc::new(Export {
+        file: Some(folder.path().join("gone/rpki.json")),
+        ..Export::default()
+    }));
+    running.ask(Document::Json).await.unwrap();
+    running.end().await;
+}
