@@ -392,17 +392,14 @@ fn http(config: &Config) -> Section {
 fn export(config: &Config) -> Section {
     let export = &config.export;
     let path = |path: &Option<PathBuf>| path.as_deref().map(file);
-    let valid = export.feed_valid.unwrap_or(config.rtr.timing.expire());
-    let mut section = Section::table("export")
+    let section = Section::table("export")
         .some("file", path(&export.file))
         .some("sign-key", path(&export.sign_key))
         .some("gortr-key", path(&export.gortr_key))
         .row("valid", show_duration(export.valid))
-        .row("feed", export.feed);
-    if export.has_feed() {
-        section = section.row("feed-valid", show_duration(valid));
-    }
-    section = section.some("folder", path(&export.folder));
+        .row("feed", export.feed)
+        .some("feed-valid", export.feed_valid.map(show_duration))
+        .some("folder", path(&export.folder));
     let Some(bucket) = &export.bucket else {
         return section;
     };
