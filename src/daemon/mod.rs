@@ -4,6 +4,7 @@
 //! Nobody ever waits for anybody: sources wait for the pipeline only, the pipeline for nobody,
 //! and a slow router for itself.
 
+pub mod announce;
 pub mod authority;
 pub mod clients;
 pub mod counters;
