@@ -1,6 +1,6 @@
 //! `[export]`: what is given out beside RTR, for followers and for everybody who reads documents.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::report::Report;
@@ -164,6 +164,22 @@ pub(super) fn settle(draft: &mut scalars::Draft, report: &mut Report) -> Export 
         }
         // By default there is none then.
         export.feed = false;
+    }
+    // What is laid out has times of its own, and would take the place of what the next start needs.
+    let inside = |folder: &PathBuf| {
+        let whole = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+        let state = draft
+            .state_dir
+            .as_deref()
+            .and_then(|state| whole(state).ok());
+        let folder = whole(folder).ok();
+        state
+            .zip(folder)
+            .is_some_and(|(state, folder)| folder.starts_with(state))
+    };
+    if export.folder.as_ref().is_some_and(inside) {
+        let reason = "inside state-dir (expected a folder elsewhere)";
+        report.contradiction("export.folder", reason);
     }
     if !export.has_feed() && report.is_set("export.feed-valid") {
         report.contradiction("export.feed-valid", "means nothing without a feed");

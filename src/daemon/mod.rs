@@ -14,6 +14,7 @@ pub mod listener;
 pub mod peers;
 pub mod pipeline;
 pub mod profile;
+pub mod publish;
 pub mod random;
 pub mod session;
 pub mod slurm;
