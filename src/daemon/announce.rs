@@ -143,7 +143,7 @@ impl Announcer {
             let rules = self.rules.borrow_and_update().clone();
             let told = self.tell(stock, rules.clone()).await;
             self.note(&told.outcome);
-            self.send(told.outcome.ok(), &rules);
+            self.send(told.outcome.as_ref().ok(), &rules);
             let over = async {
                 match told.lasts {
                     Some(time) => sleep(time).await,
@@ -270,8 +270,8 @@ impl Announcer {
         self.silence = silence;
     }
 
-    fn send(&self, bulletin: Option<Arc<Bulletin>>, rules: &Rules) {
-        let open = |outlet| bulletin.as_ref().filter(|_| outlet == Outlet::Open);
+    fn send(&self, bulletin: Option<&Arc<Bulletin>>, rules: &Rules) {
+        let open = |outlet| bulletin.filter(|_| outlet == Outlet::Open);
         let announcement = open(rules.http).map(|bulletin| Arc::clone(&bulletin.announcement));
         put(&self.feed, announcement, |it| &it.tag);
         let elsewhere = open(rules.elsewhere).cloned();

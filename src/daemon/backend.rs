@@ -206,6 +206,7 @@ pub(super) fn around(config: &Config, warnings: Vec<String>) -> Around {
         reload: None,
         reloads: [0, 0],
         warnings,
+        places: Vec::new(),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod counters;
 pub mod handshakes;
 pub mod lifecycle;
 pub mod listener;
+pub mod outlets;
 pub mod peers;
 pub mod pipeline;
 pub mod profile;

@@ -102,16 +102,15 @@ pub fn write_metrics(out: &mut Exposition, all: &[Arc<Standing>]) {
     if all.is_empty() {
         return;
     }
-    for (metric, value) in [
-        (&LAID, (|facts| facts.laid) as fn(&Facts) -> u64),
-        (&FAILED, |facts| facts.failed),
-        (&FENCED, |facts| u64::from(facts.fenced.is_some())),
-    ] {
+    let mut write = |metric, value: fn(&Facts) -> u64| {
         let mut family = out.family(metric);
         for standing in all {
             family.sample(&[("place", &standing.name)], value(&standing.facts()));
         }
-    }
+    };
+    write(&LAID, |facts| facts.laid);
+    write(&FAILED, |facts| facts.failed);
+    write(&FENCED, |facts| u64::from(facts.fenced.is_some()));
     let mut family = out.family(&ISSUED);
     for standing in all {
         if let Some(issued) = standing.facts().issued {

@@ -20,16 +20,16 @@ use crate::rtr::{HistoryName, Serial, Timing};
 use crate::sign::Digest;
 
 /// When the first manifest of these tests was made.
-pub(super) const NOON: u64 = 1_800_000_000;
+pub(in crate::daemon) const NOON: u64 = 1_800_000_000;
 
 /// A state directory with files, and the manifests of them.
-pub(super) struct Press {
-    pub(super) folder: TempDir,
+pub(in crate::daemon) struct Press {
+    pub(in crate::daemon) folder: TempDir,
     history: HistoryName,
 }
 
 impl Press {
-    pub(super) fn new(history: u8) -> Self {
+    pub(in crate::daemon) fn new(history: u8) -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             history: HistoryName::new([history; 16]),
@@ -44,7 +44,7 @@ impl Press {
 
     /// A manifest of this serial with the set at 1 and all steps from there, whose files are
     /// there.
-    pub(super) fn manifest(&self, serial: u32) -> Manifest {
+    pub(in crate::daemon) fn manifest(&self, serial: u32) -> Manifest {
         let history = self.history;
         let deltas = (1..serial).map(|from| {
             let from = Serial::new(from);
@@ -79,7 +79,11 @@ impl Press {
         }
     }
 
-    pub(super) fn bulletin(&self, manifest: Manifest, signed: Option<String>) -> Arc<Bulletin> {
+    pub(in crate::daemon) fn bulletin(
+        &self,
+        manifest: Manifest,
+        signed: Option<String>,
+    ) -> Arc<Bulletin> {
         let (is_signed, plain) = (signed.is_some(), manifest.to_plain());
         let text = Bytes::from(signed.unwrap_or(plain));
         Arc::new(Bulletin {
