@@ -3,6 +3,8 @@
 //! A file is put only when there is none of its name, and the manifest only in place of the one
 //! that we put there last: when somebody else has put one meanwhile, storage refuses ours. This
 //! server then stops writing there, for of two that write each would undo what the other did.
+//! Whoever starts first puts the manifest that it finds again, with a new time: from then on
+//! nobody else can put one, whatever files they still leave.
 //! Storage that does not know such conditions refuses every write, and nothing is written.
 
 mod restore;
@@ -15,23 +17,26 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use ring::rand::SystemRandom;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::info;
 
 pub use self::restore::{Restored, restore};
-use self::store::{Condition, Found, Put, Store, Tag};
+use self::store::{Condition, Content, Found, Put, Store, Tag};
 use super::PublishError;
 use super::leftovers::Leftovers;
 use crate::config::{Bucket, ExportKeys};
 use crate::daemon::announce::Bulletin;
 use crate::feed::advance::{Advance, RollbackError};
-use crate::feed::{FileName, Manifest};
+use crate::feed::{FileName, Manifest, ManifestError};
 use crate::net::files::FileError;
-use crate::sign::{Digest, VerifyKey};
+use crate::payload::UnixTime;
+use crate::sign::{Digest, SigningKey};
 
 /// The name of the manifest. In storage it is always signed.
 const MANIFEST: &str = "manifest.jws";
@@ -46,8 +51,8 @@ const ATTEMPTS: usize = 16;
 #[derive(Debug)]
 pub struct Shelf {
     store: Store,
-    /// The keys that our own manifests are signed with.
-    keys: Vec<VerifyKey>,
+    /// The key that our own manifests are signed with.
+    key: Option<Arc<SigningKey>>,
     /// What stands there as far as we have put it there; `None` before the first look.
     last: Option<Last>,
     /// Manifests that may stand there, because nobody has said that they do not.
@@ -78,10 +83,9 @@ impl Shelf {
     }
 
     fn on(store: Store, keys: &ExportKeys) -> Self {
-        let keys = keys.sign.iter().map(|key| key.public().clone()).collect();
         Self {
             store,
-            keys,
+            key: keys.sign.clone(),
             last: None,
             attempts: VecDeque::new(),
             right: BTreeSet::new(),
@@ -110,11 +114,7 @@ impl Shelf {
                 .await?;
         }
         let text = &bulletin.announcement.text;
-        // Whatever becomes of this call.
-        if self.attempts.len() >= ATTEMPTS {
-            self.attempts.pop_front();
-        }
-        self.attempts.push_back(Digest::of(text));
+        self.attempt(text);
         // Once more when what stands there is of an attempt of ours that broke off.
         for _ in 0..2 {
             match self.put_manifest(text, &last).await? {
@@ -132,13 +132,19 @@ impl Shelf {
         ))
     }
 
-    /// Looks at what stands there before the first manifest is put.
+    /// A manifest of ours.
+    fn read_signed(&self, text: &[u8]) -> Result<Manifest, ManifestError> {
+        let keys = self.key.iter().map(|key| key.public().clone());
+        Manifest::read_signed(text, &keys.collect::<Vec<_>>())
+    }
+
+    /// Looks at what stands there before the first manifest is put, and makes it ours.
     async fn look(&mut self, bulletin: &Bulletin) -> Result<Last, PublishError> {
         let Some(Found { octets, tag }) = self.store.get(MANIFEST, Manifest::MAX_LEN).await? else {
             self.last = Some(Last::Nothing);
             return Ok(Last::Nothing);
         };
-        let there = Manifest::read_signed(&octets, &self.keys).map_err(|error| {
+        let there = self.read_signed(&octets).map_err(|error| {
             PublishError::Fenced(format!(
                 "{MANIFEST} there is not of export.sign-key ({error}); remove it if nobody needs it"
             ))
@@ -164,9 +170,42 @@ impl Shelf {
         let vouched: BTreeSet<_> = there.files().map(|file| named(&file)).collect();
         let files = ours.files().filter(|file| vouched.contains(&named(file)));
         self.right.extend(files.map(|(name, _)| name.to_string()));
-        let last = Last::Tagged(tag);
-        self.last = Some(last.clone());
-        Ok(last)
+        self.claim(there, ours.issued, tag).await
+    }
+
+    /// Puts the manifest that was found again, with a new time: whoever put it cannot put another
+    /// one from then on.
+    async fn claim(
+        &mut self,
+        mut there: Manifest,
+        now: UnixTime,
+        tag: Tag,
+    ) -> Result<Last, PublishError> {
+        there.issued = there.issued.max(now);
+        there.valid_until = there.valid_until.max(there.issued);
+        let signed = self.key.as_ref();
+        let signed = signed.and_then(|key| there.sign(key, &SystemRandom::new()));
+        let text: Bytes = match signed {
+            Some(text) => text.into(),
+            None => return Err(PublishError::Storage("it cannot be signed".into())),
+        };
+        self.attempt(&text);
+        match self.put_manifest(&text, &Last::Tagged(tag)).await? {
+            Some(tag) => {
+                let last = Last::Tagged(tag);
+                self.last = Some(last.clone());
+                Ok(last)
+            }
+            None => Err(PublishError::Storage("it changes while it is read".into())),
+        }
+    }
+
+    /// Remembers a manifest that may stand there from now on, whatever is heard of it.
+    fn attempt(&mut self, text: &[u8]) {
+        if self.attempts.len() >= ATTEMPTS {
+            self.attempts.pop_front();
+        }
+        self.attempts.push_back(Digest::of(text));
     }
 
     async fn put_file(
@@ -180,17 +219,40 @@ impl Shelf {
             return Ok(());
         }
         let content = read(folder.join(&name), *digest).await?;
-        match self.store.put(&name, content, Condition::Absent).await? {
-            Put::Done(_) => {}
-            Put::Refused => {
-                if !self.store.holds(&name, digest).await? {
-                    let found = format!("{name} is there with another content");
-                    return Err(PublishError::Fenced(found));
-                }
+        let put = self.store.put(&name, content.clone(), Condition::Absent);
+        if let Put::Refused = put.await? {
+            match self.store.compare(&name, digest).await? {
+                Content::Same => {}
+                Content::None => return Err(PublishError::Stale(name.into())),
+                Content::Other(tag) => self.replace(&name, content, tag).await?,
             }
         }
         self.right.insert(name);
         Ok(())
+    }
+
+    /// Puts a file in place of one with another content, which whoever was fenced has left: no
+    /// manifest names it, and none will as long as the one there is ours.
+    async fn replace(&self, name: &str, content: Bytes, tag: Tag) -> Result<(), PublishError> {
+        let found = self.store.get(MANIFEST, Manifest::MAX_LEN).await?;
+        let ours = match (&self.last, &found) {
+            (Some(Last::Nothing), None) => true,
+            (Some(Last::Tagged(last)), Some(found)) => {
+                *last == found.tag || self.attempts.contains(&Digest::of(&found.octets))
+            }
+            _ => false,
+        };
+        let put = match ours {
+            true => self.store.put(name, content, Condition::Is(tag)).await?,
+            false => Put::Refused,
+        };
+        match put {
+            Put::Done(_) => Ok(()),
+            Put::Refused => {
+                let found = format!("{name} is there with another content");
+                Err(PublishError::Fenced(found))
+            }
+        }
     }
 
     /// Puts the manifest in place of the last one; `None` when another one stands there.
@@ -219,7 +281,7 @@ impl Shelf {
             self.last = Some(last.clone());
             return Ok(last);
         }
-        let what = match Manifest::read_signed(&octets, &self.keys) {
+        let what = match self.read_signed(&octets) {
             Ok(there) => format!(
                 "it has serial {} of history {} from {}",
                 there.serial, there.history, there.issued

@@ -72,7 +72,7 @@ pub(super) async fn take(shelf: &Shelf, state_dir: &Path) -> Result<Restored, Pu
     let Some(found) = shelf.store.get(MANIFEST, Manifest::MAX_LEN).await? else {
         return Ok(Restored::Nothing);
     };
-    let manifest = Manifest::read_signed(&found.octets, &shelf.keys);
+    let manifest = shelf.read_signed(&found.octets);
     let manifest = manifest.map_err(|error| PublishError::Storage(error.into()))?;
     let folder = state_dir.join("feed");
     fs::create_dir_all(&folder).map_err(PublishError::file(&folder))?;

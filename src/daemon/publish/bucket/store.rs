@@ -7,8 +7,8 @@ use bytes::Bytes;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, ClientOptions, Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode,
-    PutOptions, RetryConfig, UpdateVersion,
+    Attribute, Attributes, ClientOptions, Error, GetOptions, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutOptions, RetryConfig, UpdateVersion,
 };
 use rustls::crypto::ring::default_provider;
 
@@ -35,6 +35,33 @@ pub(super) struct Found {
 /// One version of an object.
 #[derive(Clone, Debug)]
 pub(super) struct Tag(UpdateVersion);
+
+impl Tag {
+    fn of(meta: &ObjectMeta) -> Self {
+        Self(UpdateVersion {
+            e_tag: meta.e_tag.clone(),
+            version: meta.version.clone(),
+        })
+    }
+}
+
+impl PartialEq for Tag {
+    /// Not every answer names the version beside the tag.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.e_tag.is_some() && self.0.e_tag == other.0.e_tag
+    }
+}
+
+/// What an object has to do with a content.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// There is no such object.
+    None,
+    /// It has it.
+    Same,
+    /// It has another one.
+    Other(Tag),
+}
 
 /// When an object is put.
 #[derive(Clone, Debug)]
@@ -117,10 +144,7 @@ impl Store {
             found => found.map_err(storage)?,
         };
         if usize::try_from(found.meta.size).is_ok_and(|octets| octets <= limit) {
-            let tag = Tag(UpdateVersion {
-                e_tag: found.meta.e_tag.clone(),
-                version: found.meta.version.clone(),
-            });
+            let tag = Tag::of(&found.meta);
             let octets = found.bytes().await.map_err(storage)?;
             return Ok(Some(Found { octets, tag }));
         }
@@ -130,18 +154,26 @@ impl Store {
     }
 
     /// Whether an object has this content.
-    pub(super) async fn holds(&self, name: &str, digest: &Digest) -> Result<bool, PublishError> {
+    pub(super) async fn compare(
+        &self,
+        name: &str,
+        digest: &Digest,
+    ) -> Result<Content, PublishError> {
         let at = self.prefix.clone().join(name);
         let found = match self.store.get_opts(&at, GetOptions::default()).await {
-            Err(Error::NotFound { .. }) => return Ok(false),
+            Err(Error::NotFound { .. }) => return Ok(Content::None),
             found => found.map_err(storage)?,
         };
+        let tag = Tag::of(&found.meta);
         // What is longer is not read.
         if found.meta.size != digest.octets {
-            return Ok(false);
+            return Ok(Content::Other(tag));
         }
         let octets = found.bytes().await.map_err(storage)?;
-        Ok(Digest::of(&octets) == *digest)
+        match Digest::of(&octets) == *digest {
+            true => Ok(Content::Same),
+            false => Ok(Content::Other(tag)),
+        }
     }
 
     /// A part of an object, whose end may be beyond its own.

@@ -179,18 +179,9 @@ async fn what_is_not_ours_is_not_written_over() {
     fenced(other, "signed by none of the keys");
     depot.write(MANIFEST, "x").await;
     fenced(depot.shelf().lay(&ahead).await, "not a compact JWS");
-    // A file of the same name.
-    let depot = Depot::new();
-    let name = press.manifest(1).snapshot_name().to_string();
-    let bulletin = depot.bulletin(&press, 1);
-    depot.write(&name, "sat").await;
-    fenced(depot.shelf().lay(&bulletin).await, "with another content");
-    depot.write(&name, "longer").await;
-    fenced(depot.shelf().lay(&bulletin).await, "with another content");
-    assert!(!depot.names().await.contains(MANIFEST));
-    depot.write(&name, "set").await;
-    depot.shelf().lay(&bulletin).await.unwrap();
     // The manifest is taken away.
+    let depot = Depot::new();
+    let bulletin = depot.bulletin(&press, 1);
     let mut shelf = depot.shelf();
     shelf.lay(&bulletin).await.unwrap();
     depot
@@ -199,6 +190,43 @@ async fn what_is_not_ours_is_not_written_over() {
         .await
         .unwrap();
     fenced(shelf.lay(&bulletin).await, "was removed there");
+}
+
+#[tokio::test]
+async fn what_the_fenced_one_has_left_is_replaced() {
+    let (depot, press) = (Depot::new(), Press::new(1));
+    let mut first = depot.shelf();
+    first.lay(&depot.bulletin(&press, 1)).await.unwrap();
+    // The second has begun, and has put nothing of its own yet.
+    let [mut third, mut second] = [depot.shelf(), depot.shelf()];
+    third.look(&depot.bulletin(&press, 1)).await.unwrap();
+    second.look(&depot.bulletin(&press, 1)).await.unwrap();
+    let step = depot.bulletin(&press, 2);
+    fenced(first.lay(&step).await, "it has serial 1");
+    let name = step
+        .manifest
+        .delta_name(&step.manifest.deltas[0])
+        .to_string();
+    assert!(depot.names().await.contains(&name));
+    // The same step of the second is another one.
+    let mut other = press.manifest(2);
+    fs::write(press.folder.path().join(&name), "another step").unwrap();
+    other.deltas[0].digest = Digest::of(b"another step");
+    let other = depot.signed(&press, other);
+    second.lay(&other).await.unwrap();
+    depot.holds(&other).await;
+    // Nobody but whoever has the manifest does so.
+    press.manifest(2);
+    fenced(third.lay(&step).await, "with another content");
+    depot.holds(&other).await;
+    // What is there already as it should be is no matter.
+    let depot = Depot::new();
+    let bulletin = depot.bulletin(&press, 2);
+    depot.write(&name, "step 1").await;
+    let file = press.manifest(1).snapshot_name().to_string();
+    depot.write(&file, "longer").await;
+    depot.shelf().lay(&bulletin).await.unwrap();
+    depot.holds(&bulletin).await;
 }
 
 #[tokio::test]
