@@ -55,6 +55,8 @@ pub struct Shelf {
     key: Option<Arc<SigningKey>>,
     /// What stands there as far as we have put it there; `None` before the first look.
     last: Option<Last>,
+    /// The manifest that was found at the first look, which whoever put it knows.
+    found: Option<Digest>,
     /// Manifests that may stand there, because nobody has said that they do not.
     attempts: VecDeque<Digest>,
     /// The files that are there as they should be.
@@ -87,6 +89,7 @@ impl Shelf {
             store,
             key: keys.sign.clone(),
             last: None,
+            found: None,
             attempts: VecDeque::new(),
             right: BTreeSet::new(),
             leftovers: Leftovers::default(),
@@ -113,7 +116,7 @@ impl Shelf {
             self.put_file(name, &digest, &bulletin.announcement.folder)
                 .await?;
         }
-        let text = &bulletin.announcement.text;
+        let text = &self.unlike_found(bulletin.announcement.text.clone());
         self.attempt(text);
         // Once more when what stands there is of an attempt of ours that broke off.
         for _ in 0..2 {
@@ -170,7 +173,18 @@ impl Shelf {
         let vouched: BTreeSet<_> = there.files().map(|file| named(&file)).collect();
         let files = ours.files().filter(|file| vouched.contains(&named(file)));
         self.right.extend(files.map(|(name, _)| name.to_string()));
+        self.found = Some(Digest::of(&octets));
         self.claim(there, ours.issued, tag).await
+    }
+
+    /// The same manifest in other octets than those that were found: S3 makes its entity tags of
+    /// the octets, and with the same tag whoever put those could put another one.
+    fn unlike_found(&self, text: Bytes) -> Bytes {
+        match self.found == Some(Digest::of(&text)) {
+            // White space around a JWS means nothing.
+            true => [&text, b"\n".as_slice()].concat().into(),
+            false => text,
+        }
     }
 
     /// Puts the manifest that was found again, with a new time: whoever put it cannot put another
@@ -185,8 +199,8 @@ impl Shelf {
         there.valid_until = there.valid_until.max(there.issued);
         let signed = self.key.as_ref();
         let signed = signed.and_then(|key| there.sign(key, &SystemRandom::new()));
-        let text: Bytes = match signed {
-            Some(text) => text.into(),
+        let text = match signed {
+            Some(text) => self.unlike_found(text.into()),
             None => return Err(PublishError::Storage("it cannot be signed".into())),
         };
         self.attempt(&text);

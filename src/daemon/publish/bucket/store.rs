@@ -232,8 +232,19 @@ impl Store {
     }
 }
 
+/// The text of an error has those of its causes in it, and perhaps what the other end has said.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what errors are mapped with"
+)]
 fn storage(error: Error) -> PublishError {
-    PublishError::Storage(Box::new(error))
+    const LONGEST: usize = 400;
+    let text = error.to_string();
+    let text = text.chars().take(LONGEST);
+    let text: String = text
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    PublishError::Storage(text.into())
 }
 
 /// What caches and followers are told: a file never changes, and the manifest does.

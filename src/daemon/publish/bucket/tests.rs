@@ -230,6 +230,30 @@ async fn what_the_fenced_one_has_left_is_replaced() {
 }
 
 #[tokio::test]
+async fn what_was_found_is_never_put_again_octet_for_octet() {
+    let (depot, press) = (Depot::new(), Press::new(1));
+    let bulletin = depot.bulletin(&press, 2);
+    let text = bulletin.announcement.text.clone();
+    depot.shelf().lay(&bulletin).await.unwrap();
+    assert_eq!(depot.read(MANIFEST).await, text);
+    // In the same second, with a key that signs the same in the same way.
+    let mut second = depot.shelf();
+    second.look(&bulletin).await.unwrap();
+    let claimed = depot.read(MANIFEST).await;
+    assert_ne!(claimed, text);
+    assert_eq!(
+        second.read_signed(&claimed).as_ref(),
+        Ok(&bulletin.manifest)
+    );
+    second.lay(&bulletin).await.unwrap();
+    assert_ne!(depot.read(MANIFEST).await, text);
+    // Not even by the one after it.
+    let mut third = depot.shelf();
+    third.look(&bulletin).await.unwrap();
+    assert_ne!(depot.read(MANIFEST).await, claimed);
+}
+
+#[tokio::test]
 async fn another_history_of_ours_takes_the_place() {
     let depot = Depot::new();
     let press = Press::new(1);
