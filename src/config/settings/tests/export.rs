@@ -65,6 +65,18 @@ fn without_a_state_directory_there_is_no_feed() {
 }
 
 #[test]
+fn what_is_laid_out_is_not_what_it_is_made_of() {
+    for folder in ["state", "state/feed", "./state/x"] {
+        let head = format!("state-dir = \"state\"\n{SOURCE}[export]\n");
+        let errors = file(&format!("{head}folder = \"{folder}\"\n")).unwrap_err();
+        assert_eq!(
+            errors,
+            "r.toml:5:1: export.folder: inside state-dir (expected a folder elsewhere)"
+        );
+    }
+}
+
+#[test]
 fn a_bucket_takes_keys_and_a_build_that_has_it() {
     let head = format!("state-dir = \"state\"\n{SOURCE}[export]\nbucket = \"name/a/b/\"\n");
     let errors = file(&head).unwrap_err();
