@@ -15,7 +15,8 @@ pub struct Serve {
     /// Serve the sample that is built in, without file or network
     #[arg(long)]
     pub demo: bool,
-    /// Where the data is: a path, `-`, http(s)://…, tcp://HOST:PORT or tls://HOST:PORT, repeatable
+    /// Where the data is: a path, `-`, http(s)://…, feed+https://…, tcp://HOST:PORT or
+    /// tls://HOST:PORT, repeatable
     #[arg(long, value_name = "ENDPOINT")]
     pub source: Vec<String>,
     /// Where routers connect: tcp://ADDRESS:PORT, repeatable [default: tcp://127.0.0.1:8282]
@@ -69,6 +70,8 @@ Examples:
       Serve what a validator offers over HTTPS, to the routers of two prefixes.
   rutter serve --source https://a.example/json --source https://b.example/json
       Serve the first, and the second while the first is stale.
+  rutter serve --source feed+https://leader.example/feed/ --state-dir /var/lib/rutter
+      Follow another rutter: the same serials, so that routers may go from one to the other.
   rutter serve --source vrps.csv --set rtr.refresh=10m --set rtr.highest-version=1
       With a shorter refresh interval, and without version 2.
 
@@ -108,6 +111,14 @@ Settings for --set, with their defaults:
   http.certificate  http.key                        PEM files, for HTTPS
   http.client-auth  http.match-address              what HTTPS asks of clients, with http.client-ca
   http.token-file                                   the file with the token for changes by HTTP
+  export.valid=1d                                   how long /rpki.json counts
+  export.file                                       where it is written, too
+  export.sign-key  export.gortr-key                 private keys, PEM files
+  export.feed                                       serve the feed: true where there is state-dir
+  export.feed-valid                                 how long it counts; rtr.expire unless it is set
+  export.folder                                     where it is laid out for a web server
+  export.bucket  export.bucket-credentials          where it is laid out in storage, and the file
+  export.bucket-endpoint  export.bucket-region      with the credentials
 
 The environment sets the same: RUTTER_RTR__REFRESH=10m is --set rtr.refresh=10m, and
 RUTTER_GUARD__MAX_SHRINK=off is --set guard.max-shrink=off. Another variable that begins with

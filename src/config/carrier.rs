@@ -60,7 +60,7 @@ pub(super) fn known_keys(section: &Section<'_>, common: &[&'static str], report:
              md5 for what is older)"
                 .to_owned()
         } else if !known.contains(&entry.key) {
-            report.unknown(&entry, &known, &[]);
+            report.unknown(&entry, &known);
             continue;
         } else {
             let owner = owner(entry.key).filter(|owner| Some(*owner) != transport);
@@ -163,7 +163,7 @@ fn md5(section: &Section<'_>, report: &mut Report) -> Vec<Md5> {
     report.whence.insert(entry.slot.clone(), entry.key_whence());
     let mut all: Vec<Md5> = Vec::new();
     for table in tables {
-        report.unknown_keys(&table, &["prefix", "key-file"], &[]);
+        report.unknown_keys(&table, &["prefix", "key-file"]);
         let prefix = report.take(&table, "prefix", |raw| {
             let prefix = value::prefix(raw)?;
             match all

@@ -1,5 +1,6 @@
 //! What one setting says about another: contradictions, and what is allowed but unwise.
 
+use super::export;
 use super::listener::{self, Wish, version};
 use super::report::Report;
 use super::scalars::{Draft, Rule};
@@ -9,13 +10,14 @@ use crate::rtr::{Timing, Versions};
 
 /// The whole, `None` when a part of it contradicts another.
 pub(super) fn finish(
-    draft: Draft,
+    mut draft: Draft,
     sources: Vec<Source>,
     (wishes, profiles): (Vec<Wish>, Vec<profile::Wish>),
     report: &mut Report,
 ) -> Option<Config> {
     let merge = merge(&draft, sources.len(), report);
     let rtr = rtr(&draft, report);
+    let export = export::settle(&mut draft, report);
     let listeners = rtr
         .as_ref()
         .map(|rtr| listener::settle(wishes, rtr, &draft, report));
@@ -48,7 +50,7 @@ pub(super) fn finish(
             ..draft.limits
         },
         http: draft.http,
-        export: draft.export,
+        export,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::{Carrier, Config, Md5, Origin, Source};
+use super::{Carrier, Config, Export, ExportKeys, Md5, Origin, Source, Verify};
 use crate::net::files::{self, FileError};
 use crate::net::ssh::SshAcceptor;
 use crate::net::tls::{ServerOptions, TlsAcceptor, TlsConnector};
@@ -45,6 +45,7 @@ impl Config {
         if let Some(token) = &self.http.token {
             findings.secret(token);
         }
+        findings.export(&self.export);
         findings
     }
 }
@@ -60,7 +61,24 @@ impl Findings {
         }
     }
 
+    fn export(&mut self, export: &Export) {
+        match ExportKeys::load(export) {
+            Ok(keys) => keys.warnings.iter().for_each(|warning| self.warn(warning)),
+            Err(errors) => errors.iter().for_each(|error| self.error(error)),
+        }
+        if let Some(bucket) = &export.bucket {
+            match bucket.credentials() {
+                Ok(credentials) if credentials.is_public => self.is_public(&bucket.credentials),
+                Ok(_) => {}
+                Err(error) => self.error(&error),
+            }
+        }
+    }
+
     fn source(&mut self, source: &Source) {
+        if let Some(Err(error)) = source.verify.as_ref().map(Verify::load) {
+            self.error(&error);
+        }
         if let Some(token) = &source.web.bearer_token {
             self.secret(token);
         }
@@ -73,7 +91,7 @@ impl Findings {
                 let target = Target::load(endpoint, &source.tls, &source.ssh);
                 target.map(|target| target.map_or_else(Vec::new, |it| it.warnings().to_vec()))
             }
-            Endpoint::Web(_) if names_some => {
+            Endpoint::Web(_) | Endpoint::Feed(_) if names_some => {
                 let read = TlsConnector::load(&source.tls);
                 read.map(|connector| connector.warnings().to_vec())
             }

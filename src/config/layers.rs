@@ -23,7 +23,7 @@ const DEMO_HTTP: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9847);
 
 /// Tables of one value for each key, arrays of tables, and keys whose values are arrays.
-const TABLES: [&str; 6] = ["rtr", "merge", "guard", "slurm", "limits", "http"];
+const TABLES: [&str; 7] = ["rtr", "merge", "guard", "slurm", "limits", "http", "export"];
 pub(super) const ARRAYS: [&str; 6] = [
     "slurm.files",
     "http.address",
@@ -32,8 +32,6 @@ pub(super) const ARRAYS: [&str; 6] = [
     "http.client-ca",
     "http.crl",
 ];
-/// Keys of versions to come.
-const LATER: [&str; 1] = ["export"];
 
 /// What has been read so far.
 #[derive(Debug, Default)]
@@ -103,7 +101,7 @@ impl Reader {
                         self.report.wrong(&entry.key_whence(), table, reason);
                     }
                 },
-                _ => self.report.unknown(&entry, &known, &LATER),
+                _ => self.report.unknown(&entry, &known),
             }
         }
     }
@@ -147,7 +145,7 @@ impl Reader {
             Some(read) => {
                 self.report.keep(entry, read);
             }
-            None => self.report.unknown(entry, known, &LATER),
+            None => self.report.unknown(entry, known),
         }
     }
 

@@ -5,7 +5,7 @@
 //! `settings` is how it is read: `layers` and `flags` (one over the other), over `document` (the file
 //! as a tree), `scalars`, `source`, `listener` with `carrier`, `tls` and `ssh`, and `profile` (its
 //! parts), `value` (single values), `check` (one setting against another) and `warnings`. `files`
-//! looks into what it names. `show` is the way back, and [`from`] the way from other servers.
+//! looks into what it names, with `keys` for those that sign. `show` is the way back, and [`from`] the way from other servers.
 
 mod carrier;
 mod check;
@@ -15,6 +15,7 @@ mod export;
 mod files;
 mod flags;
 pub mod from;
+mod keys;
 mod layers;
 mod listener;
 mod profile;
@@ -44,6 +45,7 @@ use crate::rtr::{Timing, Version, Versions};
 pub use self::error::{ConfigError, ConfigErrors, Place, Whence};
 pub use self::export::{Bucket, Export};
 pub use self::files::Findings;
+pub use self::keys::{Credentials, ExportKeys};
 pub use self::settings::{Loaded, Settings};
 
 /// What a server is to do.

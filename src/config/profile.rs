@@ -56,7 +56,7 @@ pub(super) fn read_all(entry: &Entry<'_>, report: &mut Report) -> Vec<Wish> {
 }
 
 fn read(section: &Section<'_>, report: &mut Report) -> Wish {
-    report.unknown_keys(section, &KEYS, &[]);
+    report.unknown_keys(section, &KEYS);
     let name = report.take(section, "name", value::name);
     if section.entry("name").is_none() {
         report.missing(section, "name", "what it is called in logs");

@@ -157,10 +157,8 @@ impl Report {
     }
 
     /// A key that nobody knows in its table.
-    pub(super) fn unknown(&mut self, entry: &Entry<'_>, known: &[&str], later: &[&str]) {
-        let reason = if later.contains(&entry.key) {
-            "this version does not have it yet".to_owned()
-        } else if let Some(near) = value::nearest(entry.key, known.iter().copied()) {
+    pub(super) fn unknown(&mut self, entry: &Entry<'_>, known: &[&str]) {
+        let reason = if let Some(near) = value::nearest(entry.key, known.iter().copied()) {
             format!("unknown key; did you mean {near:?}?")
         } else {
             format!("unknown key (expected {})", known.join(", "))
@@ -169,10 +167,10 @@ impl Report {
     }
 
     /// Everything in a table that is not among its keys.
-    pub(super) fn unknown_keys(&mut self, section: &Section<'_>, known: &[&str], later: &[&str]) {
+    pub(super) fn unknown_keys(&mut self, section: &Section<'_>, known: &[&str]) {
         for entry in section.entries() {
             if !known.contains(&entry.key) {
-                self.unknown(&entry, known, later);
+                self.unknown(&entry, known);
             }
         }
     }

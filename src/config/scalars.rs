@@ -2,13 +2,15 @@
 //! `--set` reach all of them, by the same keys.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::export;
 use super::report;
 use super::tls;
 use super::value::{self, Raw};
 use super::{Control, Export, Guard, Http, Limits, Need, OnTimeout, Percent, Slurm, Stale};
+use crate::net::Url;
 use crate::rtr::Timing;
 
 /// The settings so far, defaults first.
@@ -31,6 +33,8 @@ pub(super) struct Draft {
     pub(super) limits: Limits,
     pub(super) http: Http,
     pub(super) export: Export,
+    /// Storage for the feed, key by key.
+    pub(super) bucket: export::Draft,
     /// TLS for the HTTP server, key by key.
     pub(super) http_tls: tls::Draft,
 }
@@ -89,6 +93,7 @@ impl Default for Draft {
             },
             http: Http::default(),
             export: Export::default(),
+            bucket: export::Draft::default(),
             http_tls: tls::Draft::default(),
         }
     }
@@ -115,10 +120,17 @@ enum Slot<'a> {
     File(&'a mut Option<PathBuf>),
     /// A folder, which may be made later.
     Folder(&'a mut Option<PathBuf>),
+    /// A file that is written.
+    Output(&'a mut Option<PathBuf>),
+    /// A time that others say by default.
+    Own(&'a mut Option<Duration>, RangeInclusive<Duration>),
+    Bucket(&'a mut Option<(Box<str>, Box<str>)>),
+    Region(&'a mut Option<Box<str>>),
+    Endpoint(&'a mut Option<Url>),
 }
 
 /// How many there are.
-const SCALARS: usize = 38;
+const SCALARS: usize = 49;
 
 /// Longest time there can be: ten years, so that no sum of a moment and a time overflows.
 pub(super) const EVER: Duration = Duration::from_secs(315_360_000);
@@ -139,6 +151,7 @@ impl Draft {
         let [refresh, retry, expire] = TIMERS;
         let (guard, slurm, limits) = (&mut self.guard, &mut self.slurm, &mut self.limits);
         let (http, http_tls) = (&mut self.http, &mut self.http_tls);
+        let (export, bucket) = (&mut self.export, &mut self.bucket);
         [
             ("state-dir", Slot::Folder(&mut self.state_dir)),
             ("control", Slot::Control(&mut self.control)),
@@ -226,6 +239,26 @@ impl Draft {
                 Slot::Choice(&mut http_tls.match_address),
             ),
             ("http.token-file", Slot::File(&mut http.token)),
+            ("export.file", Slot::Output(&mut export.file)),
+            ("export.sign-key", Slot::File(&mut export.sign_key)),
+            ("export.gortr-key", Slot::File(&mut export.gortr_key)),
+            ("export.valid", Slot::Time(&mut export.valid, export::VALID)),
+            (
+                "export.feed-valid",
+                Slot::Own(&mut export.feed_valid, export::VALID),
+            ),
+            ("export.feed", Slot::Flag(&mut export.feed)),
+            ("export.folder", Slot::Folder(&mut export.folder)),
+            ("export.bucket", Slot::Bucket(&mut bucket.place)),
+            (
+                "export.bucket-endpoint",
+                Slot::Endpoint(&mut bucket.endpoint),
+            ),
+            ("export.bucket-region", Slot::Region(&mut bucket.region)),
+            (
+                "export.bucket-credentials",
+                Slot::File(&mut bucket.credentials),
+            ),
         ]
     }
 
@@ -266,6 +299,11 @@ impl Slot<'_> {
             Self::ClientAuth(slot) => put(slot, value::word(raw, &tls::AUTH).map(Some)),
             Self::File(slot) => put(slot, report::file(raw, resolve).map(Some)),
             Self::Folder(slot) => put(slot, folder(raw, resolve).map(Some)),
+            Self::Output(slot) => put(slot, output(raw, resolve).map(Some)),
+            Self::Own(slot, range) => put(slot, value::duration(raw, &range).map(Some)),
+            Self::Bucket(slot) => put(slot, export::place(raw).map(Some)),
+            Self::Region(slot) => put(slot, export::region(raw).map(Some)),
+            Self::Endpoint(slot) => put(slot, export::endpoint(raw).map(Some)),
         }
     }
 }
@@ -282,6 +320,25 @@ fn folder(raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<PathBuf, St
         return Err(value::wrong("not a folder", raw, EXPECTED));
     }
     Ok(path)
+}
+
+/// A file that is written later, into a folder that is there.
+fn output(raw: Raw<'_>, resolve: impl Fn(&str) -> PathBuf) -> Result<PathBuf, String> {
+    const EXPECTED: &str = "the path of a file in a folder that is there";
+    let path = resolve(value::text(raw, EXPECTED)?);
+    let folder = path
+        .parent()
+        .map(|folder| match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        });
+    if path.file_name().is_none() || path.is_dir() {
+        return Err(value::wrong("not a file", raw, EXPECTED));
+    }
+    match folder.is_some_and(Path::is_dir) {
+        true => Ok(path),
+        false => Err(value::wrong("its folder is not there", raw, EXPECTED)),
+    }
 }
 
 /// What a Unix address can hold on Linux, with the NUL at its end.

@@ -9,8 +9,9 @@ use toml::Value;
 
 use super::scalars::{ON_TIMEOUT, STALE};
 use super::settings::Loaded;
+use super::source::SCHEMES;
 use super::value::{show_duration, show_size, show_word};
-use super::{Config, HeaderValue, MergeMode, Origin, Proxy, SlurmOrigin, Source, Web};
+use super::{Config, HeaderValue, MergeMode, Origin, Proxy, SlurmOrigin, Source, Verify, Web};
 use crate::net::tls::ClientOptions;
 use crate::net::{Endpoint, Url};
 use crate::rtr::Versions;
@@ -148,7 +149,7 @@ impl Loaded {
         for (profile, slot) in config.profiles.iter().zip(&self.profile_slots) {
             sections.push(listener::profile(profile, config, slot.clone()));
         }
-        sections.extend([limits(config), http(config)]);
+        sections.extend([limits(config), http(config), export(config)]);
         sections
     }
 }
@@ -182,15 +183,16 @@ fn source(source: &Source, slot: String) -> Section {
         endpoint,
         Some(Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. })
     );
-    let document = !cache;
-    let far = cache || matches!(endpoint, Some(Endpoint::Web(_)));
+    let feed = matches!(endpoint, Some(Endpoint::Feed(_) | Endpoint::FeedFolder(_)));
+    let document = !cache && !feed;
+    let far = cache || matches!(endpoint, Some(Endpoint::Web(_) | Endpoint::Feed(_)));
     let max_age = source.max_age.map(show_duration);
     let mut section = Section::element("source", slot)
         .row("name", source.name.to_string())
         .row("url", source.origin.to_string());
     match endpoint {
         None => section = section.noted(", the built-in sample"),
-        Some(Endpoint::Web(url)) if has_credentials(url) => {
+        Some(Endpoint::Web(url) | Endpoint::Feed(url)) if has_credentials(url) => {
             section = section.noted(", user and password hidden");
         }
         Some(_) => {}
@@ -210,8 +212,17 @@ fn source(source: &Source, slot: String) -> Section {
     }
     match endpoint {
         Some(Endpoint::Web(_)) => {
-            proxy(client(web(section, &source.web), &source.tls), &source.web)
+            let section = section.row("conditional", source.web.conditional);
+            let section = client(web(section, &source.web), &source.tls);
+            let section = signed(proxy(section, &source.web), source.verify.as_ref());
+            let scheme = source.verify.as_ref().map(|verify| verify.scheme);
+            section.some("verify-scheme", scheme.map(|it| show_word(it, &SCHEMES)))
         }
+        Some(Endpoint::Feed(_)) => {
+            let section = client(web(section, &source.web), &source.tls);
+            signed(proxy(section, &source.web), source.verify.as_ref())
+        }
+        Some(Endpoint::FeedFolder(_)) => signed(section, source.verify.as_ref()),
         Some(Endpoint::Tls(_)) => {
             let tls = &source.tls;
             client(section, tls)
@@ -254,8 +265,11 @@ fn texts(values: &[impl ToString]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
-fn web(section: Section, web: &Web) -> Section {
-    let mut section = section.row("conditional", web.conditional);
+fn signed(section: Section, verify: Option<&Verify>) -> Section {
+    section.some("verify-key", verify.map(|verify| files(&verify.keys)))
+}
+
+fn web(mut section: Section, web: &Web) -> Section {
     if !web.headers.is_empty() {
         let headers = web.headers.iter().map(|header| {
             let value = match &header.value {
@@ -373,6 +387,28 @@ fn http(config: &Config) -> Section {
         None => section,
     };
     section.some("token-file", http.token.as_deref().map(file))
+}
+
+fn export(config: &Config) -> Section {
+    let export = &config.export;
+    let path = |path: &Option<PathBuf>| path.as_deref().map(file);
+    let section = Section::table("export")
+        .some("file", path(&export.file))
+        .some("sign-key", path(&export.sign_key))
+        .some("gortr-key", path(&export.gortr_key))
+        .row("valid", show_duration(export.valid))
+        .row("feed", export.feed)
+        .some("feed-valid", export.feed_valid.map(show_duration))
+        .some("folder", path(&export.folder));
+    let Some(bucket) = &export.bucket else {
+        return section;
+    };
+    let endpoint = bucket.endpoint.as_ref().map(ToString::to_string);
+    section
+        .row("bucket", bucket.place())
+        .some("bucket-endpoint", endpoint)
+        .row("bucket-region", bucket.region.to_string())
+        .row("bucket-credentials", file(&bucket.credentials))
 }
 
 /// TOML's integers have a sign.

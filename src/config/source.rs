@@ -8,11 +8,11 @@ use super::error::Whence;
 use super::report::{self, Report};
 use super::scalars::EVER;
 use super::value::{self, Raw};
-use super::{Config, Header, HeaderValue, Origin, Proxy, Source};
+use super::{Config, Header, HeaderValue, Origin, Proxy, Scheme, Source, Verify};
 use crate::net::{Endpoint, Host, Url};
 
 /// The keys of a source.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 22] = [
     "name",
     "url",
     "refresh",
@@ -33,13 +33,14 @@ pub(super) const KEYS: [&str; 20] = [
     "key",
     "password-file",
     "insecure",
+    "verify-key",
+    "verify-scheme",
 ];
 
 /// The keys that every source has a use for.
 const COMMON: [&str; 4] = ["name", "url", "timeout", "max-age"];
 
-/// Keys of versions to come.
-const LATER: [&str; 1] = ["verify-key"];
+pub(super) const SCHEMES: [(&str, Scheme); 2] = [("jws", Scheme::Jws), ("gortr", Scheme::Gortr)];
 
 /// Reads where a source is.
 pub(super) fn endpoint(
@@ -47,17 +48,17 @@ pub(super) fn endpoint(
     resolve: impl Fn(&str) -> std::path::PathBuf,
 ) -> Result<Endpoint, String> {
     const EXPECTED: &str =
-        "a path, \"-\", http://…, https://…, tcp://…, tls://… or ssh://user@host";
+        "a path, \"-\", http://…, https://…, feed+https://…, tcp://…, tls://… or ssh://user@host";
     let text = value::text(raw, EXPECTED)?;
     match text.parse::<Endpoint>() {
         Ok(Endpoint::File(path)) => match path.to_str() {
             Some(path) => Ok(Endpoint::File(resolve(path))),
             None => Ok(Endpoint::File(path)),
         },
-        Ok(Endpoint::Feed(_) | Endpoint::FeedFolder(_)) => {
-            let what = "this version does not have such sources yet";
-            Err(value::wrong(what, raw, EXPECTED))
-        }
+        Ok(Endpoint::FeedFolder(path)) => match path.to_str() {
+            Some(path) => Ok(Endpoint::FeedFolder(resolve(path))),
+            None => Ok(Endpoint::FeedFolder(path)),
+        },
         Ok(endpoint) => Ok(endpoint),
         Err(error) => Err(value::wrong(&error.to_string(), raw, EXPECTED)),
     }
@@ -87,7 +88,7 @@ pub(super) fn read_all(entry: &Entry<'_>, report: &mut Report) -> Vec<(Source, W
 }
 
 fn read(section: &Section<'_>, report: &mut Report) -> Option<Source> {
-    report.unknown_keys(section, &KEYS, &LATER);
+    report.unknown_keys(section, &KEYS);
     report.whence.insert(section.slot.clone(), section.whence());
     let url = report.take(section, "url", |raw| {
         endpoint(raw, |path| section.document.resolve(path))
@@ -106,6 +107,7 @@ fn read(section: &Section<'_>, report: &mut Report) -> Option<Source> {
     web(section, report, &mut source);
     tls(section, report, &mut source);
     ssh(section, report, &mut source);
+    source.verify = verify(section, report);
     if known {
         useless_keys(section, report, &source);
         contradictions(section, report, &source);
@@ -208,6 +210,21 @@ fn ssh(section: &Section<'_>, report: &mut Report, source: &mut Source) {
     }
 }
 
+/// What must be signed of a document or a feed.
+fn verify(section: &Section<'_>, report: &mut Report) -> Option<Verify> {
+    let file = |raw| report::file(raw, |path| section.document.resolve(path));
+    let keys = report.take_some(section, "verify-key", "at least one file", file);
+    let scheme = report.take(section, "verify-scheme", |raw| value::word(raw, &SCHEMES));
+    if let Some(alone) = section.entry("verify-scheme").filter(|_| keys.is_none()) {
+        let reason = "needs verify-key beside it";
+        report.wrong(&alone.key_whence(), &alone.path, reason);
+    }
+    Some(Verify {
+        keys: keys?,
+        scheme: scheme.unwrap_or_default(),
+    })
+}
+
 /// Reads what the certificate of a server is for: a DNS name or an address.
 fn server_name(raw: Raw<'_>) -> Result<Box<str>, String> {
     match raw.text().and_then(|text| text.parse::<IpAddr>().ok()) {
@@ -266,7 +283,7 @@ fn is_token(name: &str) -> bool {
 /// A text, or `{ file = "…" }`. No error repeats a text: it may be a secret all the same.
 fn header_value(entry: &Entry<'_>, report: &mut Report) -> Option<HeaderValue> {
     if let Some(table) = entry.table() {
-        report.unknown_keys(&table, &["file"], &[]);
+        report.unknown_keys(&table, &["file"]);
         let file = report.take(&table, "file", |raw| {
             report::file(raw, |path| table.document.resolve(path))
         });
@@ -298,7 +315,22 @@ fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
     let (kind, useful): (_, &[&str]) = match endpoint {
         Endpoint::Stdin => ("standard input", &["max-size", "max-bad-rows"]),
         Endpoint::File(_) => ("a file", &["refresh", "max-size", "max-bad-rows"]),
-        Endpoint::Web(_) | Endpoint::Feed(_) | Endpoint::FeedFolder(_) => (
+        Endpoint::FeedFolder(_) => ("a feed in a folder", &["refresh", "verify-key"]),
+        Endpoint::Feed(_) => (
+            "a feed",
+            &[
+                "refresh",
+                "connect-timeout",
+                "headers",
+                "bearer-token-file",
+                "client-certificate",
+                "client-key",
+                "ca",
+                "proxy",
+                "verify-key",
+            ],
+        ),
+        Endpoint::Web(_) => (
             "a document of the web",
             &[
                 "refresh",
@@ -312,6 +344,8 @@ fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
                 "client-key",
                 "ca",
                 "proxy",
+                "verify-key",
+                "verify-scheme",
             ],
         ),
         Endpoint::Tcp(_) => ("a cache", &["refresh", "connect-timeout"]),
@@ -366,7 +400,9 @@ fn contradictions(section: &Section<'_>, report: &mut Report, source: &Source) {
         report.contradiction(&slot(key), reason);
     }
     match &source.origin {
-        Origin::At(Endpoint::Web(url)) => in_the_clear(section, report, source, url),
+        Origin::At(Endpoint::Web(url) | Endpoint::Feed(url)) => {
+            in_the_clear(section, report, source, url)
+        }
         Origin::At(Endpoint::Tls(_)) if source.tls.insecure => {
             anybody(section, report, &["ca", "server-name"]);
         }
@@ -424,7 +460,7 @@ fn in_the_clear(section: &Section<'_>, report: &mut Report, source: &Source, url
 }
 
 /// Whether this host itself is asked.
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     let shown = url.to_string();
     let rest = shown.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

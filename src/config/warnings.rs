@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::source::is_loopback;
 use super::value::show_duration;
-use super::{Carrier, Config, Http, Listener, MergeMode, Origin, Profile, Rtr, Source};
+use super::{Carrier, Config, Export, Http, Listener, MergeMode, Origin, Profile, Rtr, Source};
 use crate::net::ssh::{Keys, Preset};
 use crate::net::tls::ClientAuth;
 use crate::net::{Endpoint, Transport};
@@ -26,6 +27,7 @@ pub(super) fn all(config: &Config, mut warnings: Vec<String>) -> Vec<String> {
         profile_warnings(profile, &config.listeners, &mut warnings);
     }
     http_warnings(&config.http, &mut warnings);
+    export_warnings(&config.export, &config.rtr, &mut warnings);
     warnings
 }
 
@@ -48,6 +50,25 @@ fn http_warnings(http: &Http, warnings: &mut Vec<String>) {
     }
     if let Some(tls) = &http.tls {
         address_warning("the http server", &tls.clients, warnings);
+    }
+}
+
+/// What followers and readers may be told that is not wise.
+fn export_warnings(export: &Export, rtr: &Rtr, warnings: &mut Vec<String>) {
+    if export.folder.is_some() && export.sign_key.is_none() {
+        warnings.push(
+            "export.folder without export.sign-key: followers believe whoever can write there"
+                .into(),
+        );
+    }
+    let expire = rtr.timing.expire();
+    if let Some(valid) = export.feed_valid.filter(|valid| *valid > expire) {
+        warnings.push(format!(
+            "export.feed-valid ({}) is above rtr.expire ({}): followers serve without us for longer \
+             than routers would use what we said",
+            show_duration(valid),
+            show_duration(expire)
+        ));
     }
 }
 
@@ -197,7 +218,17 @@ fn source_warnings(source: &Source, warnings: &mut Vec<String>) {
             "source {name:?} has max-age off: what it said last is trusted for ever"
         ));
     }
-    if let Endpoint::Web(url) = endpoint
+    if let Endpoint::Feed(url) = endpoint
+        && !url.is_secure()
+        && source.verify.is_none()
+        && !is_loopback(url)
+    {
+        warnings.push(format!(
+            "source {name:?} BELIEVES WHOEVER ANSWERS: its feed comes over http:// and nobody signs \
+             it (verify-key)"
+        ));
+    }
+    if let Endpoint::Web(url) | Endpoint::Feed(url) = endpoint
         && !url.is_secure()
         && url.with_credentials().len() != url.to_string().len()
     {

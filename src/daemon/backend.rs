@@ -205,6 +205,7 @@ pub(super) fn around(config: &Config, warnings: Vec<String>) -> Around {
         reload: None,
         reloads: [0, 0],
         warnings,
+        places: Vec::new(),
     }
 }
 
@@ -313,6 +314,7 @@ pub(super) fn changes(old: &Config, new: &Config) -> Vec<String> {
         ("slurm", old.slurm == new.slurm),
         ("limits", old.limits == new.limits),
         ("http", old.http == new.http),
+        ("export", old.export == new.export),
         ("control", old.control == new.control),
         ("export", old.export == new.export),
     ];

@@ -186,6 +186,7 @@ pub(super) fn write(
         family.sample(&[("file", file)], end);
     }
     sessions(out, shared);
+    super::publish::write_metrics(out, &around.places);
 }
 
 fn served(out: &mut Exposition, view: &View) {
@@ -451,6 +452,7 @@ mod tests {
             reload: None,
             reloads: [0, 0],
             warnings: Vec::new(),
+            places: vec![super::super::publish::Standing::new("/srv/feed")],
         };
         let settings = crate::config::Settings {
             demo: true,

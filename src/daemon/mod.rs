@@ -4,6 +4,7 @@
 //! Nobody ever waits for anybody: sources wait for the pipeline only, the pipeline for nobody,
 //! and a slow router for itself.
 
+pub mod announce;
 pub mod authority;
 pub mod clients;
 pub mod counters;
@@ -12,9 +13,11 @@ pub mod handshakes;
 pub mod keeper;
 pub mod lifecycle;
 pub mod listener;
+pub mod outlets;
 pub mod peers;
 pub mod pipeline;
 pub mod profile;
+pub mod publish;
 pub mod random;
 pub mod session;
 pub mod slurm;

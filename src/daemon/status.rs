@@ -1,5 +1,7 @@
 //! What a server says of itself when somebody asks, in the shapes of the API.
 
+use std::sync::Arc;
+
 use crate::config::{Guard, Merge, MergeMode, OnTimeout, Stale};
 use crate::http::shape::{
     Agreement, CertificateStatus, Change, Check, GuardStatus, Held, HeldKind, ListenerStatus,
@@ -12,6 +14,7 @@ use crate::payload::{Kind, UnixTime};
 use super::certificates::Certificate;
 use super::counters::Refusal;
 use super::pipeline::feed::Feed;
+use super::publish::{self, Standing};
 use super::session::Shared;
 use super::view::{Hold, View};
 
@@ -32,6 +35,8 @@ pub(super) struct Around {
     pub(super) reloads: [u64; 2],
     /// What is odd about the configuration.
     pub(super) warnings: Vec<String>,
+    /// How it stands with the places where the feed is laid out.
+    pub(super) places: Vec<Arc<Standing>>,
 }
 
 /// The whole status. Costs a look at each source and entry, none at payloads.
@@ -50,7 +55,7 @@ pub(super) fn status(view: &View, around: &Around, shared: &Shared, now: UnixTim
         certificates: around.certificates.iter().map(certificate).collect(),
         sessions: sessions(shared, around.connections),
         reload: around.reload.clone(),
-        warnings: around.warnings.clone(),
+        warnings: [around.warnings.clone(), publish::warnings(&around.places)].concat(),
     }
 }
 

@@ -304,6 +304,10 @@ fn the_reference_names_every_key_and_every_default() {
         ("name = \"validator\"\n", ""),
         ("user = \"rutter\"\n", ""),
         ("password-file = \"ssh-password\"\nalgorithms", "algorithms"),
+        ("bucket = \"routes/feed\"\n", ""),
+        ("bucket-endpoint = \"https://s3.example\"\n", ""),
+        ("bucket-region = \"us-east-1\"\n", ""),
+        ("bucket-credentials = \"bucket-credentials\"\n", ""),
     ] {
         assert!(file.contains(line), "{line}");
         file = file.replacen(line, rest, 1);
@@ -328,6 +332,10 @@ fn the_reference_names_every_key_and_every_default() {
         "http.key",
         "clients-ca.crt",
         "clients.crl",
+        "validator.pub",
+        "leader.pub",
+        "export.key",
+        "gortr.key",
     ] {
         fs::write(folder.path().join(beside), "x").unwrap();
     }
@@ -335,7 +343,7 @@ fn the_reference_names_every_key_and_every_default() {
     let plain = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/rutter.toml");
     let mut plain = load(&plain);
     // All that is said there is a default, but for what has none.
-    assert_eq!(full.sources.len(), 4);
+    assert_eq!(full.sources.len(), 5);
     assert_eq!(full.sources[0], plain.sources[0]);
     assert!(full.sources[1].web.bearer_token.is_some());
     assert_eq!(

@@ -13,7 +13,6 @@ fn a_server_needs_one_source() {
     serve(&[]).fails_with("--source: missing");
     serve(&["--demo", "--source", "vrps.json"]).fails_with("--demo");
     serve(&["--source", "ssh://r@127.0.0.1"]).fails_with("ssh://…@127.0.0.1: takes a key");
-    serve(&["--source", "feed+https://h/"]).fails_with("feed+https://h/");
     serve(&["--source", "validator.example:80"]).fails_with("validator.example:80");
 }
 

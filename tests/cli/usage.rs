@@ -119,7 +119,7 @@ fn every_setting_of_the_help_is_known_with_its_default() {
         .filter(|word| word.contains('='))
         .map(str::to_owned)
         .collect();
-    assert_eq!(set.len(), Config::scalar_keys().len() - 7, "{set:?}");
+    assert_eq!(set.len(), Config::scalar_keys().len() - 17, "{set:?}");
     let demo = Settings {
         demo: true,
         ..Settings::default()

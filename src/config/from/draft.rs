@@ -23,6 +23,7 @@ pub(super) struct Draft {
     pub(super) profile: Part,
     pub(super) limits: Part,
     pub(super) http: Part,
+    pub(super) export: Part,
 }
 
 /// The lines of a table.
@@ -146,7 +147,8 @@ impl Draft {
             .chain([("[merge]", &self.merge), ("[slurm]", &self.slurm)])
             .chain(self.listeners.iter().map(element("[[listener]]")))
             .chain([("[[profile]]", &self.profile)])
-            .chain([("[limits]", &self.limits), ("[http]", &self.http)]);
+            .chain([("[limits]", &self.limits), ("[http]", &self.http)])
+            .chain([("[export]", &self.export)]);
         for (header, Part(lines)) in parts.filter(|(_, part)| !part.is_empty()) {
             text.push_str(&format!("\n{header}\n{}\n", lines.join("\n")));
         }

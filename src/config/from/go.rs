@@ -229,6 +229,7 @@ pub(super) fn convert(flavour: Flavour, given: &Given) -> Result<String, Vec<Str
     source(&mut flags, cache, &mut draft);
     slurm(&flags, &mut draft);
     places(&mut flags, &mut draft);
+    export(&flags, &mut draft);
     everybody(&flags, &mut draft);
     nothing(&flags, &mut draft);
     if flags.errors.is_empty() {
@@ -328,6 +329,9 @@ fn source(flags: &mut Flags, cache: Option<String>, draft: &mut Draft) {
         part.note("-checktime=false:");
         part.set("max-age", "off");
     }
+    if flags.flavour == GoRtr {
+        verify(flags, &mut part, &url, draft);
+    }
     if url.contains("://") {
         web(flags, &mut part);
     } else {
@@ -338,6 +342,25 @@ fn source(flags: &mut Flags, cache: Option<String>, draft: &mut Draft) {
         }
     }
     draft.sources.push(part);
+}
+
+/// Signatures of the list: the fields of GoRTR itself.
+fn verify(flags: &Flags, part: &mut Part, url: &str, draft: &mut Draft) {
+    if !flags.is("verify", true) {
+        if flags.typed("verify.key").is_some() {
+            draft.remark("-verify.key: it did nothing there without -verify");
+        }
+        return;
+    }
+    if !url.contains("://") {
+        part.note("the list was verified there; here only what comes from a URL can be");
+        return;
+    }
+    let key = flags.value("verify.key", "cf.pub");
+    draft.relative("-verify.key", key);
+    part.note("the list must be signed with this key, as it had to be there:");
+    part.set("verify-key", vec![key.to_owned()]);
+    part.set("verify-scheme", "gortr");
 }
 
 fn web(flags: &mut Flags, part: &mut Part) {
@@ -410,6 +433,17 @@ fn places(flags: &mut Flags, draft: &mut Draft) {
             .http
             .note("-update.endpoint: here it is POST /api/v1/refresh, with token-file");
     }
+}
+
+/// What was signed there.
+fn export(flags: &Flags, draft: &mut Draft) {
+    let Some(key) = flags.typed("export.sign").filter(|path| !path.is_empty()) else {
+        return;
+    };
+    draft.relative("-export.sign", key);
+    let part = &mut draft.export;
+    part.note("-export.sign: the dates that are signed are our own here, not the upstream's");
+    part.set("gortr-key", key);
 }
 
 /// Certificates of clients were not asked for there.
@@ -529,9 +563,6 @@ fn nothing(flags: &Flags, draft: &mut Draft) {
         ("loglevel", "here it is a flag, --log"),
         ("log.verbose", "here it is a flag, --log debug"),
         ("version", "here it is rutter --version"),
-        ("export.sign", "this version does not sign yet"),
-        ("verify", "this version does not verify signatures yet"),
-        ("verify.key", "this version does not verify signatures yet"),
         ("rtr.sessionid", "session ids are drawn by chance here"),
         ("useserial", "serials are always our own here"),
     ];
@@ -539,9 +570,6 @@ fn nothing(flags: &Flags, draft: &mut Draft) {
         if flags.typed(name).is_some() {
             draft.remark(format!("-{name}: {remark}"));
         }
-    }
-    if flags.flavour == GoRtr && flags.typed("verify").is_none() {
-        draft.remark("the signature of the list was verified there; this version does not yet");
     }
     if let Some(most) = flags.typed("maxconn") {
         let text = format!("-maxconn {most} did nothing there; here it would be connections");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{Given, Peer, convert};
-use crate::config::{Carrier, Config, Loaded, MergeMode, Origin, Settings};
+use crate::config::{Carrier, Config, Loaded, MergeMode, Origin, Scheme, Settings};
 use crate::net::Transport;
 use crate::net::ssh::{Keys, Passwords};
 use crate::net::tls::ClientAuth;
@@ -29,6 +29,7 @@ fn read(peer: Peer, given: &Given) -> (String, Loaded) {
         "keys",
         "authorized_keys",
         "ssh-password",
+        "cf.pub",
     ] {
         fs::write(folder.path().join(name), "{}").unwrap();
     }
@@ -293,13 +294,34 @@ fn the_environment_of_a_package_is_read() {
 
 #[test]
 fn gortr_says_what_it_verified() {
-    let (toml, _) = read(Peer::GoRtr, &Given::default());
-    assert!(toml.contains("verified there"), "{toml}");
+    let verified = |arguments: &[&str]| {
+        let (toml, loaded) = read(Peer::GoRtr, &given(arguments));
+        let verify = loaded.config.sources[0].verify.clone();
+        let verify = verify.map(|verify| {
+            assert_eq!(verify.scheme, Scheme::Gortr);
+            let [key] = &*verify.keys else {
+                panic!("{toml}")
+            };
+            key.file_name().unwrap().to_str().unwrap().to_owned()
+        });
+        (toml, verify)
+    };
+    assert_eq!(verified(&[]).1.as_deref(), Some("cf.pub"));
+    let (_, key) = verified(&["-verify.key=a.pem"]);
+    assert_eq!(key.as_deref(), Some("a.pem"));
+    let (toml, key) = verified(&["-verify=false", "-verify.key=a.pem"]);
+    assert_eq!(key, None);
+    assert!(toml.contains("-verify.key: it did nothing"), "{toml}");
+    let (toml, key) = verified(&["-cache", "/list.json"]);
+    assert_eq!(key, None);
+    assert!(toml.contains("only what comes from a URL"), "{toml}");
+    let (_, loaded) = read(Peer::GoRtr, &given(&["-export.sign", "key.pem"]));
+    assert!(loaded.config.export.gortr_key.is_some());
     let (toml, _) = read(
         Peer::GoRtr,
         &given(&["-verify=false", "-useserial", "full", "-rtr.sessionid=7"]),
     );
-    assert!(!toml.contains("verified there"), "{toml}");
+    assert!(!toml.contains("verify"), "{toml}");
     assert!(
         toml.contains("-useserial:") && toml.contains("-rtr.sessionid:"),
         "{toml}"

@@ -1,5 +1,6 @@
 //! The file, the environment and the flags, from literal texts.
 
+mod export;
 mod secure;
 
 use std::fs;
@@ -245,8 +246,8 @@ fn every_mistake_is_reported_where_it_stands() {
             "r.toml:6:7: source.url: unknown scheme \"rtr\"; write tcp://cache.example:323, \
              tls://cache.example:324, ssh://user@cache.example:22, \
              https://validator.example/json, feed+https://leader.example/feed/ or a path \
-             (found \"rtr://x\", expected a path, \"-\", http://…, https://…, tcp://…, tls://… or \
-             ssh://user@host)",
+             (found \"rtr://x\", expected a path, \"-\", http://…, https://…, feed+https://…, \
+             tcp://…, tls://… or ssh://user@host)",
             "r.toml:7:16: source.max-bad-rows: not a share (found \"500%\", expected a share \
              from \"0%\" to \"100%\")",
             "r.toml:9:9: guard.stale: unknown word (found \"keeep\", expected \"keep\" or \
@@ -369,8 +370,32 @@ fn contradictions_are_refused() {
             "r.toml:5:1: source.max-age: shorter than refresh (found 5m, expected 10m or more)",
         ),
         (
-            "[[source]]\nurl = \"feed+https://h/\"",
-            "source.url: this version does not have such sources yet",
+            "[[source]]\nurl = \"feed+https://h/\"\nmax-size = \"1B\"",
+            "r.toml:5:1: source.max-size: means nothing for a feed",
+        ),
+        (
+            "[[source]]\nurl = \"feed+file:\"",
+            "source.url: an endpoint cannot be empty",
+        ),
+        (
+            "[[source]]\nurl = \"tcp://h\"\nverify-key = \"token\"",
+            "r.toml:5:1: source.verify-key: means nothing for a cache",
+        ),
+        (
+            "[[source]]\nurl = \"-\"\nverify-key = [\"token\"]",
+            "source.verify-key: means nothing for standard input",
+        ),
+        (
+            "[[source]]\nurl = \"https://h/\"\nverify-key = []",
+            "r.toml:5:14: source.verify-key: empty (expected at least one file)",
+        ),
+        (
+            "[[source]]\nurl = \"https://h/\"\nverify-scheme = \"jws\"",
+            "r.toml:5:1: source.verify-scheme: needs verify-key beside it",
+        ),
+        (
+            "[[source]]\nurl = \"feed+http://leader.example/\"\nbearer-token-file = \"token\"",
+            "source.bearer-token-file: a secret would travel in the clear",
         ),
         (
             "[[source]]\nname = \"n\"",
@@ -382,7 +407,39 @@ fn contradictions_are_refused() {
         ),
         (
             "[export]\nsign-key = \"x\"",
-            "r.toml:3:2: export: this version does not have it yet",
+            "r.toml:4:12: export.sign-key: cannot be read",
+        ),
+        (
+            "[export]\nsing-key = \"x\"",
+            "r.toml:4:1: export.sing-key: unknown key; did you mean \"sign-key\"?",
+        ),
+        (
+            "[export]\nfeed = true",
+            "r.toml:4:1: export.feed: needs state-dir",
+        ),
+        (
+            "[export]\nfolder = \"feed\"",
+            "r.toml:4:1: export.folder: needs state-dir",
+        ),
+        (
+            "[export]\nvalid = \"1m\"",
+            "r.toml:4:9: export.valid: out of range",
+        ),
+        (
+            "[export]\nfeed-valid = \"1h\"",
+            "r.toml:4:1: export.feed-valid: means nothing without a feed",
+        ),
+        (
+            "[export]\nfile = \"no/rpki.json\"",
+            "r.toml:4:8: export.file: its folder is not there",
+        ),
+        (
+            "[export]\nbucket-region = \"x\"",
+            "r.toml:4:1: export.bucket-region: means nothing without export.bucket",
+        ),
+        (
+            "[export]\nbucket = \"Bad/x\"",
+            "r.toml:4:10: export.bucket: not a place in storage",
         ),
         (
             "[slurm]\nfiles = \"no\"",
@@ -401,10 +458,7 @@ fn contradictions_are_refused() {
         assert_eq!(lines, 1, "{text}\n{errors}");
     }
     let early = file("export = \"x\"\n[source]\nurl = \"x\"").unwrap_err();
-    assert!(
-        early.contains("export: this version does not have it yet"),
-        "{early}"
-    );
+    assert!(early.contains("export: not a table"), "{early}");
     assert!(early.contains("expected [[source]]"), "{early}");
     let none = file("[rtr]\n").unwrap_err();
     assert_eq!(
