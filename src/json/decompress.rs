@@ -22,7 +22,20 @@ const MAGIC: usize = 6;
 /// refused; one that decompresses to more than the limit is refused before it is decompressed
 /// any further.
 pub fn read(input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
-    plain(unpacked(input)?, limits)
+    plain(unpacked(input)?, limits, |_| {})
+}
+
+/// The same, and shows all octets of the document as it is without compression.
+///
+/// # Errors
+///
+/// As [`read`] has them.
+pub fn read_and_show(
+    input: impl Read,
+    limits: &Limits,
+    show: impl FnMut(&[u8]),
+) -> Result<Document, ReadError> {
+    plain(unpacked(input)?, limits, show)
 }
 
 /// The octets of an input that may be compressed with gzip, xz or zstd, which its first octets
@@ -46,7 +59,11 @@ pub fn unpacked<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>>
     })
 }
 
-fn plain(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
+fn plain(
+    mut input: impl Read,
+    limits: &Limits,
+    mut show: impl FnMut(&[u8]),
+) -> Result<Document, ReadError> {
     let mut reader = Reader::new(*limits);
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -54,7 +71,9 @@ fn plain(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
         if length == 0 {
             return reader.finish();
         }
-        reader.feed(buffer.get(..length).unwrap_or_default())?;
+        let octets = buffer.get(..length).unwrap_or_default();
+        show(octets);
+        reader.feed(octets)?;
     }
 }
 

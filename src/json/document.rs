@@ -18,6 +18,8 @@ pub struct Document {
     pub listed: usize,
     /// The bad rows.
     pub skipped: Skipped,
+    /// GoRTR's `signature` and `signatureDate`, if it has both.
+    pub gortr: Option<[Box<str>; 2]>,
 }
 
 /// The programs and forms that are told apart, by what only they write.

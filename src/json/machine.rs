@@ -17,6 +17,8 @@ use super::value;
 pub(super) struct Machine {
     sink: Sink,
     metadata: Metadata,
+    /// GoRTR's `signature` and `signatureDate`.
+    signatures: [Option<Box<str>>; 2],
     marks: Marks,
     shape: Shape,
     /// The objects and lists that are open.
@@ -104,6 +106,8 @@ enum Member {
     Generated,
     Valid,
     Serial,
+    /// One of GoRTR's.
+    Signature(usize),
     Other,
 }
 
@@ -125,6 +129,7 @@ impl Machine {
         Self {
             sink: Sink::new(limits),
             metadata: Metadata::default(),
+            signatures: [None, None],
             marks: Marks::default(),
             shape: Shape::default(),
             open: Vec::new(),
@@ -158,7 +163,11 @@ impl Machine {
         if !self.marks.any {
             return Err(ReadError::NoList);
         }
-        self.sink.finish(self.marks.dialect(), self.metadata)
+        let mut document = self.sink.finish(self.marks.dialect(), self.metadata)?;
+        if let [Some(signature), Some(date)] = self.signatures {
+            document.gortr = Some([signature, date]);
+        }
+        Ok(document)
     }
 
     fn unit(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
@@ -322,6 +331,11 @@ impl Machine {
             Member::Generated => self.metadata.generated = time(),
             Member::Valid => self.metadata.valid = time(),
             Member::Serial => self.metadata.serial = serial(&value),
+            Member::Signature(place) => {
+                if let Some(slot) = self.signatures.get_mut(place) {
+                    *slot = text(&value);
+                }
+            }
             _ => {}
         }
         self.next = Next::CommaOrEnd;
@@ -411,7 +425,16 @@ fn metadata_member(name: &[u8]) -> Member {
         b"generated" => Member::Generated,
         b"valid" => Member::Valid,
         b"serial" => Member::Serial,
+        b"signature" => Member::Signature(0),
+        b"signatureDate" => Member::Signature(1),
         _ => Member::Other,
+    }
+}
+
+fn text(value: &Value<'_>) -> Option<Box<str>> {
+    match value {
+        Value::Text(text) => std::str::from_utf8(text).ok().map(Into::into),
+        _ => None,
     }
 }
 

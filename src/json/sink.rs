@@ -94,6 +94,7 @@ impl Sink {
             metadata,
             listed: self.listed,
             skipped: self.skipped,
+            gortr: None,
         })
     }
 }

@@ -14,6 +14,8 @@ use crate::net::dial::HandshakeError;
 use crate::net::{DialError, HostPort, Reason, Url};
 use crate::payload::UnixTime;
 use crate::rtr::client::Failure;
+use crate::sign::gortr::GortrError;
+use crate::sign::statement::StatementError;
 
 /// Why an attempt to read a source came to nothing.
 ///
@@ -164,9 +166,48 @@ pub enum SourceError {
         /// Its expire interval.
         expire: Duration,
     },
+    /// What must be signed is not, or not so that it is believed.
+    Signature {
+        /// The document.
+        at: Box<str>,
+        /// What is wrong.
+        error: SignatureError,
+    },
     /// Our fault: the reader ended without a word.
     Reader,
 }
+
+/// Why the signature on a document is not believed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SignatureError {
+    /// There is no statement beside the document.
+    Missing,
+    /// The statement is not believed, or is on another document.
+    Statement(StatementError),
+    /// The document has none of GoRTR's fields.
+    Unsigned,
+    /// GoRTR's fields are not believed.
+    Gortr(GortrError),
+    /// It counts no more since then.
+    Over(UnixTime),
+    /// It was signed earlier than what was taken before, or is of an earlier serial.
+    Back(Box<str>),
+}
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no statement beside it"),
+            Self::Statement(error) => error.fmt(f),
+            Self::Unsigned => f.write_str("it has no signature and signatureDate"),
+            Self::Gortr(error) => error.fmt(f),
+            Self::Over(since) => write!(f, "its signature counts no more since {since}"),
+            Self::Back(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Error for SignatureError {}
 
 /// An error of a library, as it is.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -246,6 +287,10 @@ impl SourceError {
             },
             Self::NoData { .. } => "no_data",
             Self::Expired { .. } => "expired",
+            Self::Signature { error, .. } => match error {
+                SignatureError::Back(_) => "rollback",
+                _ => "signature",
+            },
             Self::Reader => "internal",
         }
     }
@@ -362,6 +407,7 @@ impl fmt::Display for SourceError {
                 "the data of {at} are not to be used any more: older than {} s, or called back",
                 expire.as_secs()
             ),
+            Self::Signature { at, .. } => write!(f, "{at} is not believed"),
             Self::Reader => f.write_str("the reader ended unexpectedly"),
         }
     }
@@ -379,6 +425,7 @@ impl Error for SourceError {
             Self::Document { error } => Some(error),
             Self::InFolder { error, .. } => error.source(),
             Self::Cache { error, .. } => Some(error),
+            Self::Signature { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -49,13 +49,23 @@ pub(super) fn read(
     limits: &json::Limits,
     lease: &LeaseHolder,
 ) -> Result<Document, Failure> {
+    read_and_show(input, limits, lease, |_| {})
+}
+
+/// The same, and shows all octets of the document as it is without compression.
+pub(super) fn read_and_show(
+    input: impl Read,
+    limits: &json::Limits,
+    lease: &LeaseHolder,
+    show: impl FnMut(&[u8]),
+) -> Result<Document, Failure> {
     let mut intake = Intake {
         input,
         left: limits.octets,
         state: State::Open,
         lease,
     };
-    let result = json::decompress::read(&mut intake, limits);
+    let result = json::decompress::read_and_show(&mut intake, limits, show);
     match (result, intake.state) {
         (Ok(document), _) => Ok(document),
         (Err(_), State::Overrun) => Err(Failure::TooLarge {
