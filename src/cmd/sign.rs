@@ -12,7 +12,7 @@ use ring::rand::SystemRandom;
 use super::acquire::now;
 use super::dump::replace;
 use crate::json::export::{self, ExportMetadata};
-use crate::json::{self, Limits, ReadError};
+use crate::json::{Keep, Limits, ReadError, decompress};
 use crate::net::files::{self, FileError};
 use crate::payload::DataSet;
 use crate::sign::gortr::GortrDigest;
@@ -103,6 +103,10 @@ pub fn run(request: &Request) -> Result<(), Box<dyn Error>> {
 /// A private key.
 pub(super) fn private_key(path: &Path) -> Result<SigningKey, Unusable> {
     let text = files::read(path, MAX_KEY).map_err(Unusable::File)?;
+    if text.is_public() {
+        let error = FileError::new(path, "everybody may read this private key (chmod 600)");
+        return Err(Unusable::File(error));
+    }
     let key = SigningKey::from_pem(&text, &SystemRandom::new());
     key.map_err(|error| Unusable::Key(path.to_owned(), error))
 }
@@ -120,8 +124,10 @@ fn statement(request: &Request, key: &SigningKey) -> Result<(), Unusable> {
     };
     let mut digester = Digester::default();
     let serial = {
-        let hashed = Hashed(open(path)?, &mut digester);
-        let document = json::read(hashed, &Limits::default());
+        // Of the document without compression, which may come and go on its way.
+        let show = |octets: &[u8]| digester.update(octets);
+        let limits = Limits::default();
+        let document = decompress::read_and_show(open(path)?, &limits, Keep::Rows, show);
         let document = document.map_err(|error| Unusable::Document(path.clone(), error))?;
         document.metadata.serial
     };
@@ -143,7 +149,7 @@ fn statement(request: &Request, key: &SigningKey) -> Result<(), Unusable> {
 
 fn as_gortr(request: &Request, key: &SigningKey) -> Result<(), Unusable> {
     let path = &request.document;
-    let document = json::decompress::read(open(path)?, &Limits::default());
+    let document = decompress::read(open(path)?, &Limits::default());
     let document = document.map_err(|error| Unusable::Document(path.clone(), error))?;
     let data = DataSet::new(&document.rows);
     let generated = now();
@@ -187,15 +193,4 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Unusable> {
         return Err(wrong(io::ErrorKind::IsADirectory.into()));
     }
     Ok(Box::new(File::open(path).map_err(wrong)?))
-}
-
-/// A reader that passes everything on and makes the digest of it.
-struct Hashed<'d, R>(R, &'d mut Digester);
-
-impl<R: Read> Read for Hashed<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.0.read(buffer)?;
-        self.1.update(buffer.get(..length).unwrap_or_default());
-        Ok(length)
-    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::RowError;
+use super::texts::RowTexts;
 use crate::payload::{Rows, UnixTime};
 
 /// A document that was read to its end.
@@ -20,6 +21,8 @@ pub struct Document {
     pub skipped: Skipped,
     /// GoRTR's `signature` and `signatureDate`, if it has both.
     pub gortr: Option<[Box<str>; 2]>,
+    /// The texts of its VRP rows, if they were to be kept and it is JSON.
+    pub texts: Option<RowTexts>,
 }
 
 /// The programs and forms that are told apart, by what only they write.

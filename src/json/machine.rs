@@ -10,6 +10,7 @@ use super::limits::Limits;
 use super::row::{self, Row, RowKind};
 use super::shape::Shape;
 use super::sink::Sink;
+use super::texts::{Keep, RowTexts};
 use super::value;
 
 /// The state between two units.
@@ -19,6 +20,8 @@ pub(super) struct Machine {
     metadata: Metadata,
     /// GoRTR's `signature` and `signatureDate`.
     signatures: [Option<Box<str>>; 2],
+    /// What they are over, `None` when nobody wants to know.
+    texts: Option<RowTexts>,
     marks: Marks,
     shape: Shape,
     /// The objects and lists that are open.
@@ -125,11 +128,12 @@ struct Marks {
 }
 
 impl Machine {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, keep: Keep) -> Self {
         Self {
             sink: Sink::new(limits),
             metadata: Metadata::default(),
             signatures: [None, None],
+            texts: (keep == Keep::Texts).then(RowTexts::default),
             marks: Marks::default(),
             shape: Shape::default(),
             open: Vec::new(),
@@ -167,6 +171,7 @@ impl Machine {
         if let [Some(signature), Some(date)] = self.signatures {
             document.gortr = Some([signature, date]);
         }
+        document.texts = self.texts;
         Ok(document)
     }
 
@@ -302,6 +307,7 @@ impl Machine {
         let depth = self.open.len();
         let octets = self.limits.row_octets;
         let (shape, sink) = (&mut self.shape, &mut self.sink);
+        let before = cursor.rest();
         within(cursor, depth, self.limits.depth, octets, |cursor| {
             if kind == RowKind::Vrp
                 && let Some((payload, about)) = row::quick(cursor, shape)
@@ -317,6 +323,12 @@ impl Machine {
             }
             Ok(())
         })?;
+        if kind == RowKind::Vrp
+            && let Some(texts) = &mut self.texts
+        {
+            let length = before.len() - cursor.rest().len();
+            texts.add(before.get(..length).unwrap_or_default());
+        }
         self.next = Next::CommaOrEnd;
         Ok(())
     }

@@ -95,6 +95,7 @@ impl Sink {
             listed: self.listed,
             skipped: self.skipped,
             gortr: None,
+            texts: None,
         })
     }
 }
