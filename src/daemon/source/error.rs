@@ -186,6 +186,8 @@ pub enum SignatureError {
     Statement(StatementError),
     /// The document has none of GoRTR's fields.
     Unsigned,
+    /// The document does not say when it was made and until when it counts, which GoRTR signs.
+    Undated,
     /// GoRTR's fields are not believed.
     Gortr(GortrError),
     /// It counts no more since then.
@@ -200,6 +202,7 @@ impl fmt::Display for SignatureError {
             Self::Missing => f.write_str("there is no statement beside it"),
             Self::Statement(error) => error.fmt(f),
             Self::Unsigned => f.write_str("it has no signature and signatureDate"),
+            Self::Undated => f.write_str("it has no generated and valid"),
             Self::Gortr(error) => error.fmt(f),
             Self::Over(since) => write!(f, "its signature counts no more since {since}"),
             Self::Back(what) => f.write_str(what),
@@ -258,7 +261,8 @@ impl SourceError {
     /// A short word for the kind of trouble, for metrics and for programs; it stays the same
     /// when the text changes: `file`, `folder`, `read_once`, `secret`, `client`, `unreachable`,
     /// `certificate`, `redirect`, `timeout`, `status`, `html`, `document`, `cut_short`,
-    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired` or `internal`.
+    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired`, `signature`,
+    /// `signature_expired`, `rollback` or `internal`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File { .. } | Self::NotAFile { .. } => "file",
@@ -289,6 +293,9 @@ impl SourceError {
             Self::Expired { .. } => "expired",
             Self::Signature { error, .. } => match error {
                 SignatureError::Back(_) => "rollback",
+                SignatureError::Over(_) | SignatureError::Statement(StatementError::Expired(_)) => {
+                    "signature_expired"
+                }
                 _ => "signature",
             },
             Self::Reader => "internal",

@@ -2,7 +2,8 @@
 //!
 //! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
 //! this order: this file, [`list`] and [`error`], `mirror`, then `file` with `look` and `folder`, `http` with `web`, and
-//! `cache` with `target` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
+//! `cache` with `target` for the kinds of sources, `verified` with `mark` for documents that must be signed,
+//! `judge` for what a document says of its own age, `intake` for
 //! how octets get to a reader that blocks, and `pace` for when to try again.
 //!
 //! Nothing here knows what becomes of a list or merges; and nothing is logged that an update
@@ -20,6 +21,7 @@ mod http;
 mod intake;
 mod judge;
 mod look;
+mod mark;
 mod pace;
 mod stdin;
 mod target;
