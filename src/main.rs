@@ -12,8 +12,8 @@ use rutter::cmd::explain::Expert;
 use rutter::cmd::order::Order;
 use rutter::cmd::validate::{BadLines, Data};
 use rutter::cmd::{dump, status};
-use rutter::config::Settings;
 use rutter::config::from::Peer;
+use rutter::config::{Scheme, Settings, Verify};
 use rutter::net::Endpoint;
 use rutter::net::ssh::password::Cost;
 use rutter::rtr::{Version, Versions};
@@ -94,6 +94,20 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             gortr: typed.gortr,
             out: typed.out,
         })?,
+        Command::Verify(typed) => {
+            let request = cmd::verify::Request {
+                what: typed.what.parse()?,
+                verify: Verify {
+                    keys: typed.key,
+                    scheme: match typed.scheme.as_str() {
+                        "gortr" => Scheme::Gortr,
+                        _ => Scheme::Jws,
+                    },
+                },
+                limit: Duration::from_secs(typed.timeout),
+            };
+            return cmd::verify::run(&request).map(code);
+        }
         Command::HashPassword(typed) => cmd::hash_password::run(&cmd::hash_password::Request {
             user: typed.user,
             cost: Cost {

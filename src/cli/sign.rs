@@ -66,6 +66,41 @@ Examples:
       Write the document anew with the two signatures that GoRTR looks for, which stand in it.
 
 A statement is a compact JWS (RFC 7515, ES256 or EdDSA) of the SHA-256 and the length of the exact
-octets, the serial of the document, and the times from when and until when it counts.
+octets, the serial of the document, and the times from when and until when it counts. The octets
+are those without compression, so that one statement is good for rpki.json and rpki.json.gz.
+GoRTR's signatures are over the VRPs and two dates; nobody who goes by them should take anything
+else from the document, and sources with `verify-scheme = \"gortr\"` do not.
 
 Exit status: 0 when it is signed; 2 when it is not.";
+
+/// `rutter verify`.
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// A file, http(s)://…, or a feed: feed+https://… or feed+file:FOLDER
+    #[arg(value_name = "ENDPOINT|FILE")]
+    pub what: String,
+    /// A public key, repeatable; a signature by any of them is good
+    #[arg(long, value_name = "FILE", required = true)]
+    pub key: Vec<PathBuf>,
+    /// How it is signed: by a statement beside it, or by GoRTR's fields in it; feeds have
+    /// signatures of their own
+    #[arg(long, value_parser = ["jws", "gortr"], default_value = "jws")]
+    pub scheme: String,
+    /// Seconds until it must be complete
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: u64,
+}
+
+pub(super) const VERIFY_EXAMPLES: &str = "\
+Examples:
+  rutter verify --key export.pub rpki.json
+      Whether rpki.json.jws, beside it, is a good statement on rpki.json.
+  rutter verify --key export.pub https://leader.example/rpki.json
+  rutter verify --key gortr.pub --scheme gortr https://cache.example/rpki.json
+  rutter verify --key leader.pub feed+https://leader.example/feed/
+      The manifest of a feed, and every file that it needs to be followed.
+
+Everything is read to its end. What a source with `verify-key` would take is good here.
+
+Exit status: 0 when it is good; 1 when it is not: a signature that is bad, missing or no longer
+counts, or octets that are not those that were signed; 2 when that cannot be known.";

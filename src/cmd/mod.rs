@@ -13,6 +13,7 @@ pub mod sign;
 pub mod slurm;
 pub mod status;
 pub mod validate;
+pub mod verify;
 
 use std::future::Future;
 use std::io::{self, Write};
