@@ -12,11 +12,12 @@ use rutter::cmd::explain::Expert;
 use rutter::cmd::order::Order;
 use rutter::cmd::validate::{BadLines, Data};
 use rutter::cmd::{dump, status};
-use rutter::config::Settings;
 use rutter::config::from::Peer;
+use rutter::config::{Scheme, Settings, Verify};
 use rutter::net::Endpoint;
 use rutter::net::ssh::password::Cost;
 use rutter::rtr::{Version, Versions};
+use rutter::sign::key::Algorithm;
 use rutter::slurm::{AspaOverlap, Reading};
 use rutter::tools::check::Detail;
 use rutter::tools::dump::Request;
@@ -85,6 +86,28 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         }
         Command::Reload(typed) => return order(typed.control, &Order::Reload),
         Command::Refresh(typed) => return order(typed.control, &Order::Refresh(typed.source)),
+        Command::Keygen(typed) => cmd::keygen::run(&keygen(typed))?,
+        Command::Sign(typed) => cmd::sign::run(&cmd::sign::Request {
+            document: typed.document,
+            key: typed.key,
+            valid: Duration::from_secs(typed.valid),
+            gortr: typed.gortr,
+            out: typed.out,
+        })?,
+        Command::Verify(typed) => {
+            let request = cmd::verify::Request {
+                what: typed.what.parse()?,
+                verify: Verify {
+                    keys: typed.key,
+                    scheme: match typed.scheme.as_str() {
+                        "gortr" => Scheme::Gortr,
+                        _ => Scheme::Jws,
+                    },
+                },
+                limit: Duration::from_secs(typed.timeout),
+            };
+            return cmd::verify::run(&request).map(code);
+        }
         Command::HashPassword(typed) => cmd::hash_password::run(&cmd::hash_password::Request {
             user: typed.user,
             cost: Cost {
@@ -96,6 +119,21 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
         Command::Approve(typed) => return order(typed.control, &Order::Approve(typed.digest)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn keygen(typed: cli::Keygen) -> cmd::keygen::Request {
+    let algorithm = match typed.algorithm.as_str() {
+        "eddsa" => Algorithm::EdDsa,
+        _ => Algorithm::Es256,
+    };
+    match (typed.public_of, typed.out) {
+        (Some(path), _) => cmd::keygen::Request::PublicOf(path),
+        (None, out) => cmd::keygen::Request::Pair {
+            private: out.unwrap_or_default(),
+            public: typed.public,
+            algorithm,
+        },
+    }
 }
 
 fn order(control: cli::Control, order: &Order) -> Result<ExitCode, Box<dyn Error>> {

@@ -8,6 +8,7 @@ mod data;
 mod password;
 mod secure;
 mod serve;
+mod sign;
 
 use clap::{Parser, Subcommand};
 
@@ -16,11 +17,13 @@ pub use self::data::{Dump, Explain, Slurm, SlurmCheck, Validate};
 pub use self::password::HashPassword;
 pub use self::secure::Secure;
 pub use self::serve::{Config, Serve};
+pub use self::sign::{Keygen, Sign, Verify};
 
 use self::control::{APPROVE_EXAMPLES, REFRESH_EXAMPLES, RELOAD_EXAMPLES, STATUS_EXAMPLES};
 use self::data::{DUMP_EXAMPLES, EXPLAIN_EXAMPLES, VALIDATE_EXAMPLES};
 use self::password::HASH_PASSWORD_EXAMPLES;
 use self::serve::SERVE_EXAMPLES;
+use self::sign::{KEYGEN_EXAMPLES, SIGN_EXAMPLES, VERIFY_EXAMPLES};
 
 /// An RPKI-to-Router (RTR) cache server, and tools for RTR.
 #[derive(Debug, Parser)]
@@ -75,6 +78,15 @@ pub enum Command {
     /// Work with files of local exceptions (SLURM, RFC 8416)
     #[command(subcommand)]
     Slurm(Slurm),
+    /// Make a pair of keys for signatures on what is given out
+    #[command(after_help = KEYGEN_EXAMPLES)]
+    Keygen(Keygen),
+    /// Sign a document
+    #[command(after_help = SIGN_EXAMPLES)]
+    Sign(Sign),
+    /// Verify the signature on a document or a feed
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
     /// Hash a password for the users file of an SSH listener
     #[command(after_help = HASH_PASSWORD_EXAMPLES)]
     HashPassword(HashPassword),

@@ -1,6 +1,7 @@
 //! Getting a set from any endpoint, for all commands that need one.
 
 use std::error::Error;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -8,8 +9,8 @@ use tokio::runtime;
 use tokio::sync::{mpsc, watch};
 
 use crate::client::Progress;
-use crate::config::{Origin, Source};
-use crate::daemon::source::{self, Content, SourceError, Update};
+use crate::config::{Origin, Source, Verify};
+use crate::daemon::source::{self, Content, List, SourceError, Update};
 use crate::json::write::DumpMetadata;
 use crate::net::Endpoint;
 use crate::payload::{Rows, UnixTime};
@@ -84,24 +85,12 @@ fn show(bar: &ProgressBar, from: &str, progress: Progress) {
 
 /// Lets the daemon's reader of sources read once. The age of a list plays no part.
 fn visit(request: &Request) -> Result<Dumped, Box<dyn Error>> {
-    let from = request.from.clone();
-    let source = Source {
-        timeout: request.limit,
-        connect_timeout: request.limit.min(Duration::from_secs(30)),
-        max_age: None,
-        ..Source::new(from.to_string(), Origin::At(from))
+    let visit = Visit {
+        from: request.from.clone(),
+        limit: request.limit,
+        verify: None,
     };
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let update = runtime.block_on(first_update(source));
-    // A thread that still reads must not keep a program that has its answer.
-    runtime.shutdown_background();
-    let list = match update.map(|update| update.result) {
-        Some(Ok(Content::List(list) | Content::Mirror(list, _))) => list,
-        Some(Err(error)) => return Err(error.into()),
-        Some(Ok(Content::Unchanged { .. })) | None => return Err(SourceError::Reader.into()),
-    };
+    let list = read_once(visit)??;
     Ok(Dumped {
         rows: list.rows,
         metadata: DumpMetadata {
@@ -109,6 +98,37 @@ fn visit(request: &Request) -> Result<Dumped, Box<dyn Error>> {
             serial: list.serial,
         },
         skipped: list.first_skipped.map(|first| (list.skipped, first)),
+    })
+}
+
+/// What is to be read once, as a source.
+#[derive(Clone, Debug)]
+pub(super) struct Visit {
+    pub(super) from: Endpoint,
+    pub(super) limit: Duration,
+    /// Who must have signed it.
+    pub(super) verify: Option<Verify>,
+}
+
+/// Reads a source once: what is there, or why it is not taken.
+pub(super) fn read_once(visit: Visit) -> io::Result<Result<List, SourceError>> {
+    let source = Source {
+        timeout: visit.limit,
+        connect_timeout: visit.limit.min(Duration::from_secs(30)),
+        max_age: None,
+        verify: visit.verify,
+        ..Source::new(visit.from.to_string(), Origin::At(visit.from))
+    };
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let update = runtime.block_on(first_update(source));
+    // A thread that still reads must not keep a program that has its answer.
+    runtime.shutdown_background();
+    Ok(match update.map(|update| update.result) {
+        Some(Ok(Content::List(list) | Content::Mirror(list, _))) => Ok(*list),
+        Some(Err(error)) => Err(error),
+        Some(Ok(Content::Unchanged { .. })) | None => Err(SourceError::Reader),
     })
 }
 

@@ -77,7 +77,7 @@ impl Error for WriteError {
 
 /// Writes a file beside the one wanted and puts it in its place once it is whole and on the disk.
 /// A link stays one; a device or a pipe is written to as it is.
-fn replace(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn replace(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&path).is_ok_and(|target| !target.is_file()) {
         return write(&File::options().write(true).open(&path)?);

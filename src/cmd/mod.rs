@@ -5,12 +5,15 @@ pub mod config;
 pub mod dump;
 pub mod explain;
 pub mod hash_password;
+pub mod keygen;
 pub mod order;
 pub mod path;
 pub mod serve;
+pub mod sign;
 pub mod slurm;
 pub mod status;
 pub mod validate;
+pub mod verify;
 
 use std::future::Future;
 use std::io::{self, Write};

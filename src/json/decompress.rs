@@ -6,6 +6,7 @@ use super::document::Document;
 use super::error::ReadError;
 use super::limits::Limits;
 use super::reader::Reader;
+use super::texts::Keep;
 
 /// Octets read at a time; in this size the chunk stays in a core's cache between being
 /// decompressed and being read.
@@ -22,7 +23,22 @@ const MAGIC: usize = 6;
 /// refused; one that decompresses to more than the limit is refused before it is decompressed
 /// any further.
 pub fn read(input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
-    plain(unpacked(input)?, limits)
+    read_and_show(input, limits, Keep::Rows, |_| {})
+}
+
+/// The same, keeps what it is told to, and shows all octets of the document as it is without
+/// compression.
+///
+/// # Errors
+///
+/// As [`read`] has them.
+pub fn read_and_show(
+    input: impl Read,
+    limits: &Limits,
+    keep: Keep,
+    show: impl FnMut(&[u8]),
+) -> Result<Document, ReadError> {
+    plain(unpacked(input)?, Reader::keeping(keep, *limits), show)
 }
 
 /// The octets of an input that may be compressed with gzip, xz or zstd, which its first octets
@@ -46,15 +62,20 @@ pub fn unpacked<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>>
     })
 }
 
-fn plain(mut input: impl Read, limits: &Limits) -> Result<Document, ReadError> {
-    let mut reader = Reader::new(*limits);
+fn plain(
+    mut input: impl Read,
+    mut reader: Reader,
+    mut show: impl FnMut(&[u8]),
+) -> Result<Document, ReadError> {
     let mut buffer = vec![0; CHUNK];
     loop {
         let length = fill(&mut input, &mut buffer)?;
         if length == 0 {
             return reader.finish();
         }
-        reader.feed(buffer.get(..length).unwrap_or_default())?;
+        let octets = buffer.get(..length).unwrap_or_default();
+        show(octets);
+        reader.feed(octets)?;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::RowError;
+use super::texts::RowTexts;
 use crate::payload::{Rows, UnixTime};
 
 /// A document that was read to its end.
@@ -18,6 +19,10 @@ pub struct Document {
     pub listed: usize,
     /// The bad rows.
     pub skipped: Skipped,
+    /// GoRTR's `signature` and `signatureDate`, if it has both.
+    pub gortr: Option<[Box<str>; 2]>,
+    /// The texts of its VRP rows, if they were to be kept and it is JSON.
+    pub texts: Option<RowTexts>,
 }
 
 /// The programs and forms that are told apart, by what only they write.

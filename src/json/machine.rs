@@ -10,6 +10,7 @@ use super::limits::Limits;
 use super::row::{self, Row, RowKind};
 use super::shape::Shape;
 use super::sink::Sink;
+use super::texts::{Keep, RowTexts};
 use super::value;
 
 /// The state between two units.
@@ -17,6 +18,10 @@ use super::value;
 pub(super) struct Machine {
     sink: Sink,
     metadata: Metadata,
+    /// GoRTR's `signature` and `signatureDate`.
+    signatures: [Option<Box<str>>; 2],
+    /// What they are over, `None` when nobody wants to know.
+    texts: Option<RowTexts>,
     marks: Marks,
     shape: Shape,
     /// The objects and lists that are open.
@@ -104,6 +109,8 @@ enum Member {
     Generated,
     Valid,
     Serial,
+    /// One of GoRTR's.
+    Signature(usize),
     Other,
 }
 
@@ -121,10 +128,12 @@ struct Marks {
 }
 
 impl Machine {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, keep: Keep) -> Self {
         Self {
             sink: Sink::new(limits),
             metadata: Metadata::default(),
+            signatures: [None, None],
+            texts: (keep == Keep::Texts).then(RowTexts::default),
             marks: Marks::default(),
             shape: Shape::default(),
             open: Vec::new(),
@@ -158,7 +167,12 @@ impl Machine {
         if !self.marks.any {
             return Err(ReadError::NoList);
         }
-        self.sink.finish(self.marks.dialect(), self.metadata)
+        let mut document = self.sink.finish(self.marks.dialect(), self.metadata)?;
+        if let [Some(signature), Some(date)] = self.signatures {
+            document.gortr = Some([signature, date]);
+        }
+        document.texts = self.texts;
+        Ok(document)
     }
 
     fn unit(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Stop> {
@@ -293,6 +307,7 @@ impl Machine {
         let depth = self.open.len();
         let octets = self.limits.row_octets;
         let (shape, sink) = (&mut self.shape, &mut self.sink);
+        let before = cursor.rest();
         within(cursor, depth, self.limits.depth, octets, |cursor| {
             if kind == RowKind::Vrp
                 && let Some((payload, about)) = row::quick(cursor, shape)
@@ -308,6 +323,12 @@ impl Machine {
             }
             Ok(())
         })?;
+        if kind == RowKind::Vrp
+            && let Some(texts) = &mut self.texts
+        {
+            let length = before.len() - cursor.rest().len();
+            texts.add(before.get(..length).unwrap_or_default());
+        }
         self.next = Next::CommaOrEnd;
         Ok(())
     }
@@ -322,6 +343,11 @@ impl Machine {
             Member::Generated => self.metadata.generated = time(),
             Member::Valid => self.metadata.valid = time(),
             Member::Serial => self.metadata.serial = serial(&value),
+            Member::Signature(place) => {
+                if let Some(slot) = self.signatures.get_mut(place) {
+                    *slot = text(&value);
+                }
+            }
             _ => {}
         }
         self.next = Next::CommaOrEnd;
@@ -411,7 +437,16 @@ fn metadata_member(name: &[u8]) -> Member {
         b"generated" => Member::Generated,
         b"valid" => Member::Valid,
         b"serial" => Member::Serial,
+        b"signature" => Member::Signature(0),
+        b"signatureDate" => Member::Signature(1),
         _ => Member::Other,
+    }
+}
+
+fn text(value: &Value<'_>) -> Option<Box<str>> {
+    match value {
+        Value::Text(text) => std::str::from_utf8(text).ok().map(Into::into),
+        _ => None,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod error;
 pub mod export;
 pub mod limits;
 pub mod reader;
+pub mod texts;
 pub mod write;
 
 mod csv;
@@ -30,6 +31,7 @@ pub use self::document::{Dialect, Document, Metadata, Skipped};
 pub use self::error::{ReadError, RowError};
 pub use self::limits::Limits;
 pub use self::reader::Reader;
+pub use self::texts::Keep;
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::document::Document;
 use super::error::{Form, Position, ReadError};
 use super::limits::Limits;
 use super::machine::Machine;
+use super::texts::Keep;
 
 /// Reads a document that comes in chunks of any size, and keeps its rows and nothing else.
 ///
@@ -20,6 +21,7 @@ pub struct Reader {
     state: State,
     fed: u64,
     limits: Limits,
+    keep: Keep,
 }
 
 #[derive(Debug)]
@@ -35,9 +37,15 @@ enum State {
 }
 
 impl Reader {
-    /// A reader that has read nothing.
+    /// A reader that has read nothing and keeps rows alone.
     pub fn new(limits: Limits) -> Self {
+        Self::keeping(Keep::Rows, limits)
+    }
+
+    /// A reader that has read nothing and keeps this.
+    pub fn keeping(keep: Keep, limits: Limits) -> Self {
         Self {
+            keep,
             state: State::Start { mark: 0, at: START },
             fed: 0,
             limits: Limits {
@@ -125,7 +133,10 @@ impl Reader {
         let at = *at;
         match document.first() {
             None => {}
-            Some(b'{' | b'[') => self.state = State::Json(Box::new(Json::new(&self.limits, at))),
+            Some(b'{' | b'[') => {
+                let json = Json::new(&self.limits, self.keep, at);
+                self.state = State::Json(Box::new(json));
+            }
             Some(_) => self.state = State::Csv(Box::new(Csv::new(&self.limits, at))),
         }
         Ok(document)
@@ -190,9 +201,9 @@ struct Json {
 }
 
 impl Json {
-    fn new(limits: &Limits, at: Position) -> Self {
+    fn new(limits: &Limits, keep: Keep, at: Position) -> Self {
         Self {
-            machine: Machine::new(limits),
+            machine: Machine::new(limits, keep),
             carry: Vec::new(),
             boundary: Boundary::default(),
             at,

@@ -94,6 +94,8 @@ impl Sink {
             metadata,
             listed: self.listed,
             skipped: self.skipped,
+            gortr: None,
+            texts: None,
         })
     }
 }

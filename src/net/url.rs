@@ -73,6 +73,17 @@ impl Url {
         })
     }
 
+    /// The URL of what lies beside: this path with an ending, before a query.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse) has them.
+    pub fn beside(&self, ending: &str) -> Result<Self, EndpointError> {
+        let end = self.text.find(['?', '#']).unwrap_or(self.text.len());
+        let (path, rest) = self.text.split_at_checked(end).unwrap_or((&self.text, ""));
+        Self::parse(&format!("{path}{ending}{rest}"))
+    }
+
     /// Whether it asks for TLS.
     pub fn is_secure(&self) -> bool {
         let scheme = self.text.split(':').next();

@@ -21,6 +21,20 @@ impl Asn {
     pub const fn into_u32(self) -> u32 {
         self.0
     }
+
+    /// The number as Go prints one of floating point, for GoRTR's signatures: plain below a
+    /// million, then with an exponent and as few digits as tell it from others, which are all but
+    /// the zeros at its end.
+    pub fn as_float(self) -> String {
+        let digits = self.0.to_string();
+        if self.0 < 1_000_000 {
+            return digits;
+        }
+        let (first, rest) = digits.split_at(1);
+        let rest = rest.trim_end_matches('0');
+        let dot = if rest.is_empty() { "" } else { "." };
+        format!("{first}{dot}{rest}e+{:02}", digits.len() - 1)
+    }
 }
 
 impl fmt::Display for Asn {
@@ -79,6 +93,22 @@ impl std::error::Error for AsnError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_printed_as_go_prints_them() {
+        for (asn, printed) in [
+            (0, "0"),
+            (65_001, "65001"),
+            (999_999, "999999"),
+            (1_000_000, "1e+06"),
+            (1_234_567, "1.234567e+06"),
+            (4_200_000_000, "4.2e+09"),
+            (4_200_000_001, "4.200000001e+09"),
+            (4_294_967_295, "4.294967295e+09"),
+        ] {
+            assert_eq!(Asn::new(asn).as_float(), printed);
+        }
+    }
 
     #[test]
     fn reads_what_documents_contain() {

@@ -415,6 +415,17 @@ impl Rows {
         }
     }
 
+    /// The VRPs and nothing else: no router keys, no ASPAs, and nothing that is known of a VRP
+    /// beside it.
+    #[must_use]
+    pub fn bare_vrps(&self) -> Self {
+        Self {
+            v4: Table::plain(Arc::clone(&self.v4.records)),
+            v6: Table::plain(Arc::clone(&self.v6.records)),
+            ..Self::default()
+        }
+    }
+
     /// Whether these are the rows of another value, and not only equal to them.
     pub fn shares_all(&self, other: &Self) -> bool {
         self.v4.shares(&other.v4)

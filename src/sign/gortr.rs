@@ -13,7 +13,7 @@ use std::fmt::{self, Write};
 use super::hex;
 use super::key::{SigningKey, VerifyKey};
 use super::statement::{Digest, Digester};
-use crate::payload::{Asn, PayloadSet, UnixTime, Vrp};
+use crate::payload::{PayloadSet, UnixTime, Vrp};
 
 /// What GoRTR's signatures are over.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -74,18 +74,22 @@ impl GortrDigest {
             let row = |(begin, end): (usize, usize)| text.get(begin..end).unwrap_or_default();
             rows.sort_unstable_by_key(|place| row(*place));
             for place in &rows {
-                build.update(row(*place));
+                build.update(row(*place).as_bytes());
             }
         }
         build.finish(valid)
     }
 
-    /// Of rows as a document has them: prefix, longest length and AS, as they are printed.
-    pub fn of_texts(mut rows: Vec<String>, generated: UnixTime, valid: UnixTime) -> Self {
-        rows.sort_unstable();
+    /// Of rows as a document has them, in the order of their octets: prefix, longest length and AS
+    /// with a comma behind each.
+    pub fn of_sorted(
+        rows: impl IntoIterator<Item: AsRef<[u8]>>,
+        generated: UnixTime,
+        valid: UnixTime,
+    ) -> Self {
         let mut build = Build::new(generated);
-        for row in &rows {
-            build.update(row);
+        for row in rows {
+            build.update(row.as_ref());
         }
         build.finish(valid)
     }
@@ -138,9 +142,9 @@ impl Build {
         }
     }
 
-    fn update(&mut self, row: &str) {
-        self.data.update(row.as_bytes());
-        self.dated.update(row.as_bytes());
+    fn update(&mut self, row: &[u8]) {
+        self.data.update(row);
+        self.dated.update(row);
     }
 
     fn finish(mut self, valid: UnixTime) -> GortrDigest {
@@ -185,25 +189,9 @@ fn groups(set: &PayloadSet) -> impl Iterator<Item = Vec<Vrp>> {
 
 /// A row as GoRTR prints it when it has read ours, in which an AS is a number.
 fn row(text: &mut String, vrp: &Vrp) {
+    let (prefix, max_len, asn) = (vrp.prefix(), vrp.max_len(), vrp.asn().as_float());
     // Writing to a string cannot fail.
-    let _ = write!(text, "{},{},", vrp.prefix(), vrp.max_len());
-    number(text, vrp.asn());
-    text.push(',');
-}
-
-/// A number as Go prints one of floating point: plain below a million, then with an exponent and
-/// as few digits as tell it from others, which are all but the zeros at its end.
-fn number(text: &mut String, asn: Asn) {
-    let asn = asn.into_u32();
-    if asn < 1_000_000 {
-        let _ = write!(text, "{asn}");
-        return;
-    }
-    let digits = asn.to_string();
-    let (first, rest) = digits.split_at(1);
-    let rest = rest.trim_end_matches('0');
-    let dot = if rest.is_empty() { "" } else { "." };
-    let _ = write!(text, "{first}{dot}{rest}e+{:02}", digits.len() - 1);
+    let _ = write!(text, "{prefix},{max_len},{asn},");
 }
 
 #[cfg(test)]
@@ -212,7 +200,7 @@ mod tests {
 
     use super::super::key::Algorithm;
     use super::*;
-    use crate::payload::{Attribute, DataSet, RowsBuilder};
+    use crate::payload::{Asn, Attribute, DataSet, RowsBuilder};
 
     fn set(vrps: &[(&str, u8, u32)]) -> PayloadSet {
         let mut rows = RowsBuilder::new();
@@ -231,34 +219,15 @@ mod tests {
     /// The digests that GoRTR's own tests state.
     #[test]
     fn digests_are_those_of_gortr() {
-        let rows = ["10.1.0.0/25,26,AS65001,", "10.0.0.0/25,26,AS65000,"];
-        let rows = rows.map(str::to_owned).to_vec();
+        let rows = ["10.0.0.0/25,26,AS65000,", "10.1.0.0/25,26,AS65001,"];
         let (generated, valid) = (UnixTime::new(1_577_865_600), UnixTime::new(1_577_866_200));
         assert_eq!(
-            hexes(&GortrDigest::of_texts(rows, generated, valid)),
+            hexes(&GortrDigest::of_sorted(rows, generated, valid)),
             (
                 "77c8915f906c1a2ea5c62ead10dd66d1bd9bbee889a436d5e23ce56046f577d5".into(),
                 "7fb9c0f11b431d8b28fde2eff2fff21c7c594132d88d8486f616a9031a0aee38".into()
             )
         );
-    }
-
-    #[test]
-    fn numbers_are_printed_as_go_prints_them() {
-        for (asn, printed) in [
-            (0, "0"),
-            (65_001, "65001"),
-            (999_999, "999999"),
-            (1_000_000, "1e+06"),
-            (1_234_567, "1.234567e+06"),
-            (4_200_000_000, "4.2e+09"),
-            (4_200_000_001, "4.200000001e+09"),
-            (4_294_967_295, "4.294967295e+09"),
-        ] {
-            let mut text = String::new();
-            number(&mut text, Asn::new(asn));
-            assert_eq!(text, printed);
-        }
     }
 
     /// A group after the other gives the order of all texts, whatever the order of the set is.
@@ -287,7 +256,9 @@ mod tests {
             row(&mut text, &vrp);
             text
         });
-        let whole = GortrDigest::of_texts(texts.collect(), generated, valid);
+        let mut texts: Vec<String> = texts.collect();
+        texts.sort_unstable();
+        let whole = GortrDigest::of_sorted(texts, generated, valid);
         assert_eq!(GortrDigest::of(&set, generated, valid), whole);
     }
 

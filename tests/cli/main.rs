@@ -23,6 +23,8 @@ mod secure;
 #[cfg(test)]
 mod serve;
 #[cfg(test)]
+mod sign;
+#[cfg(test)]
 mod slurm;
 #[cfg(test)]
 #[path = "../support/mod.rs"]

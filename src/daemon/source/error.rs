@@ -14,6 +14,8 @@ use crate::net::dial::HandshakeError;
 use crate::net::{DialError, HostPort, Reason, Url};
 use crate::payload::UnixTime;
 use crate::rtr::client::Failure;
+use crate::sign::gortr::GortrError;
+use crate::sign::statement::StatementError;
 
 /// Why an attempt to read a source came to nothing.
 ///
@@ -164,9 +166,51 @@ pub enum SourceError {
         /// Its expire interval.
         expire: Duration,
     },
+    /// What must be signed is not, or not so that it is believed.
+    Signature {
+        /// The document.
+        at: Box<str>,
+        /// What is wrong.
+        error: SignatureError,
+    },
     /// Our fault: the reader ended without a word.
     Reader,
 }
+
+/// Why the signature on a document is not believed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SignatureError {
+    /// There is no statement beside the document.
+    Missing,
+    /// The statement is not believed, or is on another document.
+    Statement(StatementError),
+    /// The document has none of GoRTR's fields.
+    Unsigned,
+    /// The document does not say when it was made and until when it counts, which GoRTR signs.
+    Undated,
+    /// GoRTR's fields are not believed.
+    Gortr(GortrError),
+    /// It counts no more since then.
+    Over(UnixTime),
+    /// It was signed earlier than what was taken before, or is of an earlier serial.
+    Back(Box<str>),
+}
+
+impl fmt::Display for SignatureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("there is no statement beside it"),
+            Self::Statement(error) => error.fmt(f),
+            Self::Unsigned => f.write_str("it has no signature and signatureDate"),
+            Self::Undated => f.write_str("it has no generated and valid"),
+            Self::Gortr(error) => error.fmt(f),
+            Self::Over(since) => write!(f, "its signature counts no more since {since}"),
+            Self::Back(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Error for SignatureError {}
 
 /// An error of a library, as it is.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -217,7 +261,8 @@ impl SourceError {
     /// A short word for the kind of trouble, for metrics and for programs; it stays the same
     /// when the text changes: `file`, `folder`, `read_once`, `secret`, `client`, `unreachable`,
     /// `certificate`, `redirect`, `timeout`, `status`, `html`, `document`, `cut_short`,
-    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired` or `internal`.
+    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired`, `signature`,
+    /// `signature_expired`, `rollback` or `internal`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File { .. } | Self::NotAFile { .. } => "file",
@@ -246,6 +291,13 @@ impl SourceError {
             },
             Self::NoData { .. } => "no_data",
             Self::Expired { .. } => "expired",
+            Self::Signature { error, .. } => match error {
+                SignatureError::Back(_) => "rollback",
+                SignatureError::Over(_) | SignatureError::Statement(StatementError::Expired(_)) => {
+                    "signature_expired"
+                }
+                _ => "signature",
+            },
             Self::Reader => "internal",
         }
     }
@@ -362,6 +414,7 @@ impl fmt::Display for SourceError {
                 "the data of {at} are not to be used any more: older than {} s, or called back",
                 expire.as_secs()
             ),
+            Self::Signature { at, .. } => write!(f, "{at} is not believed"),
             Self::Reader => f.write_str("the reader ended unexpectedly"),
         }
     }
@@ -379,6 +432,7 @@ impl Error for SourceError {
             Self::Document { error } => Some(error),
             Self::InFolder { error, .. } => error.source(),
             Self::Cache { error, .. } => Some(error),
+            Self::Signature { error, .. } => Some(error),
             _ => None,
         }
     }

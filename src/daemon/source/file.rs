@@ -63,7 +63,11 @@ const TORN_WAIT: Duration = Duration::from_millis(300);
 /// The least time between two looks, however much happens in the folder.
 const SPACING: Duration = Duration::from_millis(50);
 
-async fn wait(watcher: &mut Watcher, refresh: Duration, retry: Option<Duration>) -> Occasion {
+pub(super) async fn wait(
+    watcher: &mut Watcher,
+    refresh: Duration,
+    retry: Option<Duration>,
+) -> Occasion {
     let looked = Instant::now();
     let again = async {
         if let Some(retry) = retry {
@@ -81,14 +85,14 @@ async fn wait(watcher: &mut Watcher, refresh: Duration, retry: Option<Duration>)
 
 /// Whether the folder is watched, to say so once when that changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Watched {
+pub(super) enum Watched {
     /// It was not tried yet.
     Yet,
     Yes,
     No,
 }
 
-async fn renew(
+pub(super) async fn renew(
     mut watcher: Watcher,
     before: Watched,
     source: &Source,

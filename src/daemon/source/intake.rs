@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use bytes::{Buf, Bytes};
 use tokio::sync::mpsc;
 
-use crate::json::{self, Document, ReadError};
+use crate::json::{self, Document, Keep, ReadError};
 
 /// Keeps the reading of a document going; when it is dropped, the reader gets an error.
 #[derive(Debug, Default)]
@@ -49,13 +49,25 @@ pub(super) fn read(
     limits: &json::Limits,
     lease: &LeaseHolder,
 ) -> Result<Document, Failure> {
+    read_and_show(input, limits, lease, Keep::Rows, |_| {})
+}
+
+/// The same, keeps what it is told to, and shows all octets of the document as it is without
+/// compression.
+pub(super) fn read_and_show(
+    input: impl Read,
+    limits: &json::Limits,
+    lease: &LeaseHolder,
+    keep: Keep,
+    show: impl FnMut(&[u8]),
+) -> Result<Document, Failure> {
     let mut intake = Intake {
         input,
         left: limits.octets,
         state: State::Open,
         lease,
     };
-    let result = json::decompress::read(&mut intake, limits);
+    let result = json::decompress::read_and_show(&mut intake, limits, keep, show);
     match (result, intake.state) {
         (Ok(document), _) => Ok(document),
         (Err(_), State::Overrun) => Err(Failure::TooLarge {

@@ -2,7 +2,8 @@
 //!
 //! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
 //! this order: this file, [`list`] and [`error`], `mirror`, then `file` with `look` and `folder`, `http` with `web`, and
-//! `cache` with `target` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
+//! `cache` with `target` for the kinds of sources, `verified` with `mark` for documents that must be signed,
+//! `judge` for what a document says of its own age, `intake` for
 //! how octets get to a reader that blocks, and `pace` for when to try again.
 //!
 //! Nothing here knows what becomes of a list or merges; and nothing is logged that an update
@@ -20,9 +21,11 @@ mod http;
 mod intake;
 mod judge;
 mod look;
+mod mark;
 mod pace;
 mod stdin;
 mod target;
+mod verified;
 mod watcher;
 mod web;
 
@@ -131,22 +134,28 @@ pub async fn run(
     requests: watch::Receiver<u64>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // What was kept is not read yet.
-    drop(past);
     let outlet = Outlet { place, updates };
     let requests = Requests(requests);
     tokio::select! {
         biased;
         () = super::told(&mut stop) => {}
-        Err(Closed) = deliver(&source, &outlet, requests) => {}
+        Err(Closed) = deliver(&source, &past, &outlet, requests) => {}
     }
 }
 
-async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result<(), Closed> {
+async fn deliver(
+    source: &Source,
+    past: &Past,
+    outlet: &Outlet,
+    requests: Requests,
+) -> Result<(), Closed> {
     let Origin::At(endpoint) = &source.origin else {
         return demo::deliver(outlet, requests).await;
     };
     match endpoint {
+        Endpoint::File(_) | Endpoint::Web(_) if source.verify.is_some() => {
+            Box::pin(verified::deliver(source, endpoint, past, outlet, requests)).await
+        }
         Endpoint::File(path) => file::deliver(source, path, outlet, requests).await,
         Endpoint::Stdin => stdin::deliver(source, outlet, requests).await,
         Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet, requests)).await,

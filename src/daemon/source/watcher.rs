@@ -47,7 +47,11 @@ impl Ours {
     fn has(&self, path: &Path) -> bool {
         let name = path.file_name();
         match self {
-            Self::File(file) => name == Some(file.as_os_str()),
+            // What is signed may have its signature beside it; a look too many costs nothing.
+            Self::File(file) => name.is_some_and(|name| {
+                let beside = name.as_encoded_bytes().strip_suffix(b".jws");
+                name == file.as_os_str() || beside == Some(file.as_encoded_bytes())
+            }),
             // Local exceptions are watched for here, too; a look too many costs nothing.
             Self::Documents => name.is_some_and(|name| {
                 folder::is_document(name) || name.as_encoded_bytes().ends_with(b".slurm")
