@@ -81,14 +81,15 @@ async fn wait(watcher: &mut Watcher, refresh: Duration, retry: Option<Duration>)
 
 /// Whether the folder is watched, to say so once when that changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Watched {
+pub(super) enum Watched {
     /// It was not tried yet.
     Yet,
     Yes,
     No,
 }
 
-async fn renew(
+/// Watches the folder that has the name now, and says so once when that cannot be.
+pub(super) async fn renew(
     mut watcher: Watcher,
     before: Watched,
     source: &Source,

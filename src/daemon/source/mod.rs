@@ -1,8 +1,8 @@
 //! A task per source that delivers lists.
 //!
 //! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
-//! this order: this file, [`list`] and [`error`], `mirror`, then `file` with `look` and `folder`, `http` with `web`, and
-//! `cache` with `target` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
+//! this order: this file, [`list`] and [`error`], `mirror`, then `file` with `look` and `folder`,
+//! `http` with `web`, `feed`, and `cache` with `target` for the kinds of sources, `judge` for what a document says of its own age, `intake` for
 //! how octets get to a reader that blocks, and `pace` for when to try again.
 //!
 //! Nothing here knows what becomes of a list or merges; and nothing is logged that an update
@@ -14,6 +14,7 @@ pub mod mirror;
 
 mod cache;
 mod demo;
+mod feed;
 mod file;
 mod folder;
 mod http;
@@ -131,18 +132,21 @@ pub async fn run(
     requests: watch::Receiver<u64>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // What was kept is not read yet.
-    drop(past);
     let outlet = Outlet { place, updates };
     let requests = Requests(requests);
     tokio::select! {
         biased;
         () = super::told(&mut stop) => {}
-        Err(Closed) = deliver(&source, &outlet, requests) => {}
+        Err(Closed) = deliver(&source, past, &outlet, requests) => {}
     }
 }
 
-async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result<(), Closed> {
+async fn deliver(
+    source: &Source,
+    past: Past,
+    outlet: &Outlet,
+    requests: Requests,
+) -> Result<(), Closed> {
     let Origin::At(endpoint) = &source.origin else {
         return demo::deliver(outlet, requests).await;
     };
@@ -153,12 +157,9 @@ async fn deliver(source: &Source, outlet: &Outlet, requests: Requests) -> Result
         Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
             Box::pin(cache::deliver(source, endpoint, outlet, requests)).await
         }
-        // The configuration lets none of these through yet.
-        Endpoint::Feed(_) | Endpoint::FeedFolder(_) => {
-            let result = Err(SourceError::Reader);
-            outlet
-                .send(Occasion::Schedule, result, Duration::ZERO)
-                .await
+        Endpoint::Feed(url) => Box::pin(feed::on_web(source, url, past, outlet, requests)).await,
+        Endpoint::FeedFolder(path) => {
+            Box::pin(feed::in_folder(source, path, past, outlet, requests)).await
         }
     }
 }
