@@ -29,7 +29,7 @@ pub fn acquire(request: &Request) -> Result<Dumped, Box<dyn Error>> {
     let template = "{spinner} {msg} {human_pos} payloads, {per_sec}";
     bar.set_style(ProgressStyle::with_template(template)?);
     let dumped = match &request.from {
-        Endpoint::Web(_) => visit(request),
+        Endpoint::Web(_) | Endpoint::Feed(_) | Endpoint::FeedFolder(_) => visit(request),
         Endpoint::File(path) if path.is_dir() => visit(request),
         _ => {
             let from = request.from.to_string();

@@ -17,6 +17,7 @@ use super::session::Shared;
 use super::status::{self, Around, counts};
 use super::view::View;
 use crate::config::{Config, Need, Stale};
+use crate::http::backend::Announcement;
 use crate::http::explain::{Basis, Question, Way, Witness, explain};
 use crate::http::shape::ReloadStatus;
 use crate::http::{Access, Backend, BindError, Limits, Refusal, RefusalKind, Request, Server};
@@ -75,7 +76,7 @@ pub(super) fn new(
     view: &watch::Receiver<Arc<View>>,
     around: &watch::Receiver<Around>,
     shared: &Arc<Shared>,
-    exporter: Arc<Exporter>,
+    (exporter, feed): (Arc<Exporter>, watch::Receiver<Option<Arc<Announcement>>>),
     commands: mpsc::Sender<Request>,
 ) -> Backend {
     let now = || {
@@ -115,8 +116,7 @@ pub(super) fn new(
         }),
         clients: Box::new(move |limit| value(&clients.first(limit))),
         documents: Box::new(move |document| exporter.document(document)),
-        // Nobody tells of a feed yet.
-        feed: watch::channel(None).1,
+        feed,
         commands,
     }
 }

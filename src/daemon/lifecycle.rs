@@ -14,6 +14,8 @@ use tracing::{info, warn};
 
 use super::carrier::Carriers;
 use super::keeper::{self, Keeper, Kept};
+use super::outlets::{self, Prepared};
+use super::publish::PublishError;
 use super::server::Server;
 use super::slurm;
 use super::state::StateError;
@@ -65,6 +67,8 @@ pub enum ServeError {
     Http(BindError),
     /// Local exceptions are not in order: nothing is served without them.
     Slurm(String),
+    /// The history in storage cannot be gone on with.
+    TakeOver(PublishError),
     /// The state directory cannot be used.
     State(StateError),
     /// Files were not read in time.
@@ -83,6 +87,7 @@ impl fmt::Display for ServeError {
             Self::Files(faults) => f.write_str(faults),
             Self::Http(error) => error.fmt(f),
             Self::Slurm(faults) => write!(f, "local exceptions refused: {faults}"),
+            Self::TakeOver(_) => f.write_str("the history in storage cannot be gone on with"),
             Self::State(_) => f.write_str("the state directory cannot be used"),
             Self::Late => write!(
                 f,
@@ -99,6 +104,7 @@ impl Error for ServeError {
         match self {
             Self::Listen { cause, .. } | Self::Sign { cause, .. } => Some(cause),
             Self::Http(error) => error.source(),
+            Self::TakeOver(error) => Some(error),
             Self::State(error) => Some(error),
             Self::Files(_) | Self::Slurm(_) | Self::Late | Self::Reader => None,
         }
@@ -129,6 +135,12 @@ pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), S
         warn!("{warning}");
     }
     let exceptions = read_exceptions(&config).await?;
+    let outlets = load_outlets(&config).await?;
+    for warning in outlets.warnings() {
+        warn!("{warning}");
+    }
+    let taken = outlets::take_over(&config, &outlets.keys).await;
+    taken.map_err(ServeError::TakeOver)?;
     let state = open_state(&config).await?;
     let (stopping, stopped) = watch::channel(false);
     let (requests, mut inbox) = mpsc::channel(REQUESTS);
@@ -136,7 +148,7 @@ pub async fn serve(start: Start, stop: impl Future<Output = ()>) -> Result<(), S
         config,
         load,
         warnings,
-        carriers,
+        (carriers, outlets),
         (exceptions, state),
         requests,
         stopped,
@@ -214,6 +226,14 @@ pub(super) async fn in_time<T>(
 pub(super) async fn load_carriers(config: &Config) -> Result<Carriers, ServeError> {
     let config = config.clone();
     let loaded = spawn_blocking(move || Carriers::load(&config)).await;
+    let loaded = loaded.map_err(|_| ServeError::Reader)?;
+    loaded.map_err(ServeError::Files)
+}
+
+/// What the files say that the ways to followers need.
+pub(super) async fn load_outlets(config: &Config) -> Result<Prepared, ServeError> {
+    let config = config.clone();
+    let loaded = spawn_blocking(move || Prepared::load(&config)).await;
     let loaded = loaded.map_err(|_| ServeError::Reader)?;
     loaded.map_err(ServeError::Files)
 }

@@ -18,7 +18,8 @@ use super::carrier::Carriers;
 use super::certificates::{self, Certificate};
 use super::export::{self, Exporter};
 use super::keeper::{self, Keeper, Kept};
-use super::lifecycle::{Load, ServeError, in_time, load_carriers, load_exceptions};
+use super::lifecycle::{Load, ServeError, in_time, load_carriers, load_exceptions, load_outlets};
+use super::outlets::{Outlets, Prepared};
 use super::pipeline::feed::Feed;
 use super::pipeline::guard::Digest;
 use super::pipeline::order::{Approval, Configure, Order, Rules, Wait};
@@ -28,6 +29,7 @@ use super::slurm;
 use super::sockets::{Crew, Opened, Sockets};
 use super::source::{self, Past, Update};
 use super::status::Around;
+use super::stock::Stock;
 use super::store::Store;
 use super::tasks::{Answer, Stop, pass_on, report, stopper};
 use crate::config::{self, Config, Export, Origin, Source};
@@ -71,6 +73,10 @@ pub(super) struct Server {
     /// What is given out beside RTR.
     exports: watch::Sender<Arc<Export>>,
     around: watch::Sender<Around>,
+    /// What leads to followers.
+    outlets: Outlets,
+    /// What tells of the disk where nothing is kept: nothing, and not that it is over.
+    _unkept: watch::Sender<Option<Arc<Stock>>>,
     stopped: watch::Receiver<bool>,
     /// Tasks with routers at their other end.
     sessions: JoinSet<()>,
@@ -111,7 +117,7 @@ impl Server {
         config: Config,
         load: Load,
         warnings: Vec<String>,
-        carriers: Carriers,
+        (carriers, prepared): (Carriers, Prepared),
         (exceptions, state): (Option<slurm::Loaded>, Option<(Keeper, Option<Kept>)>),
         requests: mpsc::Sender<Request>,
         stopped: watch::Receiver<bool>,
@@ -123,6 +129,15 @@ impl Server {
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
         let feeds = config.sources.iter().cloned().enumerate();
         let feeds = feeds.map(|(id, source)| Feed::new(id, source)).collect();
+        // Without a state directory nothing is ever kept, and there is no feed.
+        let unkept = watch::Sender::new(None);
+        let stock = match &state {
+            Some((keeper, _)) => keeper.subscribe(),
+            None => unkept.subscribe(),
+        };
+        let mut works = JoinSet::new();
+        let odd = prepared.warnings().to_vec();
+        let outlets = Outlets::start(stock, prepared, stopped.clone(), &mut works);
         let (keeper, kept) = state.unzip();
         let kept = kept.flatten();
         let mirrored = kept.as_ref().and_then(|kept| match kept.authority {
@@ -143,7 +158,8 @@ impl Server {
             stopped.clone(),
         );
         let exporter = Arc::new(exporter);
-        let backend = backend::new(&view, &around.subscribe(), &shared, exporter, requests);
+        let given_out = (exporter, outlets.feed());
+        let backend = backend::new(&view, &around.subscribe(), &shared, given_out, requests);
         let mut server = Self {
             load: Arc::new(load),
             store,
@@ -164,12 +180,15 @@ impl Server {
             around,
             stopped: stopped.clone(),
             sessions: JoinSet::new(),
-            works: JoinSet::new(),
+            works,
+            outlets,
+            _unkept: unkept,
             config,
         };
         let config = server.config.clone();
         let mut warnings = server.around.borrow().warnings.clone();
         warnings.extend(carriers.warnings());
+        warnings.extend(odd);
         let certificates = carriers.certificates();
         let opened = server.sockets.open(&config, carriers)?;
         server.listen(opened, &config);
@@ -363,6 +382,7 @@ impl Server {
             return Err(vec![reason.to_owned()]);
         }
         let carriers = in_time(load_carriers(&config)).await.map_err(wrong)?;
+        let prepared = in_time(load_outlets(&config)).await.map_err(wrong)?;
         // Where some are fetched and nothing else is wanted, the last good ones are good enough.
         let local = slurm::is_local(&config.slurm);
         let exceptions = match local {
@@ -374,6 +394,7 @@ impl Server {
             false => None,
         };
         warnings.extend(carriers.warnings());
+        warnings.extend_from_slice(prepared.warnings());
         let certificates = carriers.certificates();
         let opened = self.sockets.open(&config, carriers).map_err(wrong)?;
         // From here on nothing can fail.
@@ -385,6 +406,7 @@ impl Server {
         if config.export != self.config.export {
             self.exports.send_replace(Arc::new(config.export.clone()));
         }
+        self.outlets.configure(prepared, &mut self.works);
         self.listen(opened, &config);
         self.start_sources(&config);
         let known = exceptions.as_ref().map(|loaded| loaded.digest);
@@ -440,6 +462,7 @@ impl Server {
         self.around.send_modify(|around| {
             around.listeners = listeners;
             around.connections = config.limits.connections;
+            around.places = self.outlets.standings();
             around.certificates = certificates;
             around.warnings = warnings;
         });

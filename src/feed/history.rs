@@ -1,14 +1,16 @@
 //! From files to what is served.
 
+use std::sync::Arc;
+
 use super::attributes::Attributes;
 use super::error::FeedError;
-use super::manifest::Manifest;
+use super::manifest::{DeltaRef, Manifest};
 use super::snapshot;
 use crate::payload::rows::TrustAnchorId;
 use crate::payload::{Attribute, DataSet, Delta, PayloadSet};
-use crate::rtr::Serial;
-use crate::rtr::snapshot::Entry;
 use crate::rtr::snapshot::restore::Restored;
+use crate::rtr::snapshot::{Entry, Known};
+use crate::rtr::{Serial, Snapshot};
 use crate::sign::Digest;
 
 /// What was read of the files that a manifest names.
@@ -40,19 +42,136 @@ pub fn compose(manifest: &Manifest, parts: Parts) -> Result<Restored, FeedError>
     let before = manifest.steps_before_snapshot().checked_sub(missing);
     let forwards = parts.deltas.get(before.ok_or(FeedError::Missing)?..);
     let forwards: Vec<&Delta> = forwards.unwrap_or_default().iter().collect();
+    let known = parts.attributes.is_some().then(|| known(manifest));
     let data = data(manifest, parts.snapshot, parts.attributes, &forwards)?;
     let steps = named
         .iter()
         .zip(parts.deltas)
-        .map(|(named, delta)| Entry::new(named.from, named.time, named.trigger, delta));
+        .map(|(named, delta)| entry(named, delta));
     Ok(Restored {
         v0_turn: 0,
         name: manifest.history,
         serial: manifest.serial,
         revision: manifest.revision,
         data,
+        known: known.flatten(),
         steps: steps.collect(),
     })
+}
+
+/// What leads on from what is served already.
+#[derive(Debug, Default)]
+pub struct News {
+    /// The steps from there to the serial of the manifest, oldest first.
+    pub deltas: Vec<Delta>,
+    /// The attributes that the manifest names, `None` to go on with those that are known.
+    pub attributes: Option<Attributes>,
+}
+
+/// What a manifest makes of a snapshot of the same history. Costs two passes over the set where
+/// there are steps, and with attributes one more for its digest.
+///
+/// Of the older steps those stay that the manifest names. A payload that comes and of which no
+/// attributes are known expires when the manifest does, as [`compose`] has it. Without attributes
+/// nothing shows whether the snapshot really is what the history was at its serial, unless a step
+/// does not fit.
+///
+/// # Errors
+///
+/// When the news do not lead from the snapshot to the serial.
+pub fn compose_after(
+    manifest: &Manifest,
+    previous: &Snapshot,
+    news: News,
+) -> Result<Restored, FeedError> {
+    if previous.name() != manifest.history {
+        return Err(FeedError::Missing);
+    }
+    let place = manifest.place_of(previous.serial());
+    let named = place.and_then(|place| manifest.deltas.get(place..));
+    let named = named.ok_or(FeedError::Missing)?;
+    if named.len() != news.deltas.len() {
+        return Err(FeedError::Missing);
+    }
+    let deltas: Vec<&Delta> = news.deltas.iter().collect();
+    let known = match news.attributes {
+        Some(_) => known(manifest),
+        None => previous.known(),
+    };
+    let data = data_after(manifest, previous, news.attributes, &deltas)?;
+    let fresh = named.iter().zip(news.deltas);
+    let fresh = fresh.map(|(named, delta)| entry(named, delta));
+    Ok(Restored {
+        v0_turn: 0,
+        name: manifest.history,
+        serial: manifest.serial,
+        revision: manifest.revision,
+        data,
+        known,
+        steps: kept(manifest, previous).cloned().chain(fresh).collect(),
+    })
+}
+
+/// Of which moment the attributes of a manifest are.
+fn known(manifest: &Manifest) -> Option<Known> {
+    let named = manifest.attributes?;
+    let (serial, revision) = (named.serial, named.revision);
+    Some(Known { serial, revision })
+}
+
+/// The steps of a snapshot that a manifest still names. Both end where steps lead on or end.
+fn kept<'s>(manifest: &Manifest, previous: &'s Snapshot) -> impl Iterator<Item = &'s Arc<Entry>> {
+    let oldest = manifest.deltas.first().map(|delta| delta.from);
+    let begins = previous.entries().next().map(|entry| entry.from());
+    let all = begins.is_some_and(|begins| manifest.place_of(begins).is_some());
+    let steps = previous.entries();
+    steps.skip_while(move |entry| !all && Some(entry.from()) != oldest)
+}
+
+fn data_after(
+    manifest: &Manifest,
+    previous: &Snapshot,
+    attributes: Option<Attributes>,
+    deltas: &[&Delta],
+) -> Result<DataSet, FeedError> {
+    let unknown = Attribute::new(Some(manifest.valid_until), TrustAnchorId::default());
+    let known = attributes.zip(manifest.attributes);
+    let Some((attributes, named)) = known else {
+        return match deltas {
+            [] => Ok(previous.data().clone()),
+            steps => {
+                let payload = stepped(previous.payload(), steps)?;
+                Ok(previous.data().carried_to(payload, unknown))
+            }
+        };
+    };
+    let steps = steps_between(previous.serial(), named.serial, deltas.len() + 1);
+    let (until, after) = deltas.split_at_checked(steps).ok_or(FeedError::Missing)?;
+    let payload = match until {
+        [] => previous.payload().clone(),
+        steps => stepped(previous.payload(), steps)?,
+    };
+    let digest = snapshot::digest(&payload);
+    let data = attributes.join(payload, &digest)?;
+    match after {
+        [] => Ok(data),
+        steps => {
+            let payload = stepped(data.payload(), steps)?;
+            Ok(data.carried_to(payload, unknown))
+        }
+    }
+}
+
+/// What a set becomes; of several steps only what they amount to is applied.
+fn stepped(set: &PayloadSet, steps: &[&Delta]) -> Result<PayloadSet, FeedError> {
+    match steps {
+        [step] => Ok(step.apply(set)?),
+        steps => Ok(Delta::chain(steps)?.apply(set)?),
+    }
+}
+
+fn entry(named: &DeltaRef, delta: Delta) -> Arc<Entry> {
+    Arc::new(Entry::new(named.from, named.time, named.trigger, delta))
 }
 
 /// The set at the serial, with what is known of it.
@@ -76,7 +195,7 @@ fn data(
     if after.is_empty() {
         return Ok(data);
     }
-    let payload = Delta::chain(after)?.apply(data.payload())?;
+    let payload = stepped(data.payload(), after)?;
     Ok(data.carried_to(payload, unknown))
 }
 
@@ -89,7 +208,7 @@ fn applied(
     if steps.is_empty() {
         return Ok((base, Some(manifest.snapshot.digest)));
     }
-    Ok((Delta::chain(steps)?.apply(&base)?, None))
+    Ok((stepped(&base, steps)?, None))
 }
 
 /// How many steps lead from one serial to another, at most so many.

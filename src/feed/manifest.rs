@@ -274,6 +274,15 @@ impl Manifest {
         place.unwrap_or(self.deltas.len())
     }
 
+    /// Where the steps from a serial to that of the manifest begin; `None` when there are none.
+    pub fn place_of(&self, serial: Serial) -> Option<usize> {
+        if serial == self.serial {
+            return Some(self.deltas.len());
+        }
+        let mut steps = self.deltas.iter();
+        steps.position(|delta| delta.from == serial)
+    }
+
     /// Forgets the oldest steps, and none from the snapshot on, until there are few enough.
     pub fn trim(&mut self, step_files: usize) {
         let files = |delta: &DeltaRef| 1 + usize::from(delta.replaced.is_some());

@@ -51,7 +51,11 @@ impl Endpoint {
             "http" | "https" => Ok(Self::Web(Url::parse(text)?)),
             feed @ ("feed+https" | "feed+http") => {
                 let scheme = feed.trim_start_matches("feed+");
-                Ok(Self::Feed(Url::parse(&format!("{scheme}://{rest}"))?))
+                let url = Url::parse(&format!("{scheme}://{rest}"))?;
+                match url.file("").is_some() {
+                    true => Ok(Self::Feed(url)),
+                    false => Err(EndpointError::Query),
+                }
             }
             _ => Err(EndpointError::UnknownScheme {
                 scheme: scheme.into(),
@@ -205,6 +209,8 @@ pub enum EndpointError {
     SpaceInUrl,
     /// There is no host before the first slash of a URL, but a user or password behind it.
     Unescaped,
+    /// There is a query or a fragment behind the path of a feed, whose files are below it.
+    Query,
 }
 
 impl std::error::Error for EndpointError {}
@@ -234,6 +240,7 @@ impl EndpointError {
             Self::SpaceInUrl => {
                 f.write_str("a url cannot contain spaces or control characters, a space is %20")
             }
+            Self::Query => f.write_str("a feed is a folder, and nothing can follow its path"),
             Self::Unescaped => f.write_str(
                 "a user or password needs its special characters escaped, a slash as %2F",
             ),
@@ -254,6 +261,7 @@ impl EndpointError {
                 "ssh://user@cache.example:22"
             }
             Self::BareIpv6 { .. } => "tcp://[2001:db8::1]:323",
+            Self::Query => "feed+https://leader.example/feed/",
             Self::SpaceInUrl => "https://validator.example/a%20b",
             Self::Unescaped => "https://user:pass%2Fword@validator.example/json",
             _ => "tcp://cache.example:323",
@@ -328,6 +336,12 @@ mod tests {
         };
         assert_eq!(read("rtr://cache.example"), Err(unknown));
         assert_eq!(read(""), Err(EndpointError::Empty));
+        for feed in [
+            "feed+https://a.example/feed?a=b",
+            "feed+http://a.example/#a",
+        ] {
+            assert_eq!(read(feed), Err(EndpointError::Query));
+        }
         assert_eq!(read("a\0b"), Err(EndpointError::Nul));
         assert_eq!(read("tcp://"), Err(EndpointError::NoHost));
         assert_eq!(

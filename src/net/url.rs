@@ -90,6 +90,18 @@ impl Url {
         scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
     }
 
+    /// The URL of a file in the folder that this URL is of, whether it ends with a slash or not.
+    /// `None` when there is a query or a fragment behind the path.
+    pub fn file(&self, name: &str) -> Option<Self> {
+        let path_only = !self.text.contains(['?', '#']);
+        path_only.then(|| Self {
+            text: [self.text.strip_suffix('/').unwrap_or(&self.text), "/", name]
+                .concat()
+                .into(),
+            credentials: self.credentials,
+        })
+    }
+
     /// The URL as it was written, secrets and all: for the HTTP client, never for a log.
     pub fn with_credentials(&self) -> &str {
         &self.text
@@ -117,6 +129,26 @@ impl fmt::Debug for Url {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_has_files_with_or_without_its_slash() {
+        for (folder, file) in [
+            ("https://a.example", "https://a.example/m.json"),
+            ("https://a.example/", "https://a.example/m.json"),
+            ("https://a.example/feed", "https://a.example/feed/m.json"),
+            (
+                "https://u:p@a.example/feed/",
+                "https://u:p@a.example/feed/m.json",
+            ),
+        ] {
+            let url = Url::parse(folder).unwrap().file("m.json").unwrap();
+            assert_eq!(url.with_credentials(), file);
+            assert_eq!(url, Url::parse(file).unwrap());
+        }
+        for other in ["https://a.example/?a", "https://a.example/feed#b"] {
+            assert_eq!(Url::parse(other).unwrap().file("m.json"), None);
+        }
+    }
 
     #[test]
     fn a_url_is_kept_as_it_was_written() {

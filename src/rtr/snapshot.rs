@@ -127,6 +127,16 @@ pub struct Snapshot {
     published: Arc<Published>,
     revision: u64,
     data: DataSet,
+    known: Option<Known>,
+}
+
+/// A moment of a history by its numbers, of which attributes are known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Known {
+    /// The serial.
+    pub serial: Serial,
+    /// The revision of that serial.
+    pub revision: u64,
 }
 
 /// Counts the serials that a process published, across histories. Whoever sends from a snapshot's
@@ -189,9 +199,11 @@ impl Snapshot {
     /// from before a restart and nothing else is.
     pub fn first_after(name: HistoryName, serial: Serial, data: DataSet) -> Self {
         let mut first = Self::first(name, data);
+        let (serial, revision) = (serial.next(), 0);
         if let Some(published) = Arc::get_mut(&mut first.published) {
-            published.serial = serial.next();
+            published.serial = serial;
         }
+        first.known = Some(Known { serial, revision });
         first
     }
 
@@ -223,10 +235,12 @@ impl Snapshot {
             full: Default::default(),
             increments: Vec::new(),
         };
+        let revision = 0;
         Self {
             published: Arc::new(published),
-            revision: 0,
+            revision,
             data,
+            known: Some(Known { serial, revision }),
         }
     }
 
@@ -245,10 +259,12 @@ impl Snapshot {
                 return Step::Unchanged;
             }
             let published = Arc::clone(before);
+            let (serial, revision) = (before.serial, self.revision + 1);
             return Step::Revision(Self {
                 published,
-                revision: self.revision + 1,
+                revision,
                 data,
+                known: Some(Known { serial, revision }),
             });
         }
         let entry = Entry::new(before.serial, now, trigger, delta);
@@ -271,10 +287,12 @@ impl Snapshot {
             increments: entries.iter().map(|_| OnceLock::new()).collect(),
             entries,
         };
+        let revision = 0;
         Step::Serial(Self {
             published: Arc::new(published),
-            revision: 0,
+            revision,
             data,
+            known: Some(Known { serial, revision }),
         })
     }
 
@@ -296,6 +314,20 @@ impl Snapshot {
     /// Which of the serials that this process published this is.
     pub fn generation(&self) -> &Arc<Generation> {
         &self.published.generation
+    }
+
+    /// Of which moment the attributes are; `None` when they are of none. What is made here knows
+    /// its own. What a leader says of its payloads comes later than they do: until then those that
+    /// are new expire with its word.
+    pub const fn known(&self) -> Option<Known> {
+        self.known
+    }
+
+    /// Whether the attributes are those of this serial and revision. What is not known is not to
+    /// be passed on under their numbers.
+    pub fn knows_all(&self) -> bool {
+        let (serial, revision) = (self.serial(), self.revision);
+        self.known == Some(Known { serial, revision })
     }
 
     /// The set with its attributes.

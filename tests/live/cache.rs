@@ -63,7 +63,8 @@ impl Cache {
         Self::spawn_with(folder, &["--config", &path], Stdio::null(), "127.0.0.1:0")
     }
 
-    /// The same, with a state directory in the folder, on an address.
+    /// The same, with a state directory in the folder, on an address, and routers that come back
+    /// after two seconds.
     #[track_caller]
     pub(crate) fn with_state(folder: tempfile::TempDir, listen: SocketAddr, rest: &str) -> Self {
         write_config(&folder, "", rest);
@@ -72,7 +73,16 @@ impl Cache {
         let state = state.to_str().unwrap().to_owned();
         let listen = listen.to_string();
         let tcp = format!("tcp://{listen}");
-        let arguments = ["--config", &config, "--state-dir", &state, "--listen", &tcp];
+        let arguments = [
+            "--config",
+            &config,
+            "--state-dir",
+            &state,
+            "--listen",
+            &tcp,
+            "--set",
+            "rtr.retry=2s",
+        ];
         Self::spawn_with(folder, &arguments, Stdio::null(), &listen)
     }
 

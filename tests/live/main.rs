@@ -28,6 +28,8 @@ mod explain;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
+mod followers;
+#[cfg(test)]
 mod guarding;
 #[cfg(test)]
 mod http;

@@ -30,6 +30,7 @@ fn stock(serial: u32, authority: Authority, served: bool) -> Option<Arc<Stock>> 
                 digest: Digest::of(b""),
             },
             attributes: None,
+            mirrored: false,
             deltas: Vec::new(),
         },
         folder: Path::new("/state/feed").into(),

@@ -128,7 +128,9 @@ fn serving(previous: Option<&Snapshot>, leader: &Arc<Snapshot>) -> Result<Servin
                 return Err(Unfollowed::Behind { served, found });
             }
             Some(Ordering::Equal)
-                if leader.revision() == previous.revision() && leader.data() == previous.data() =>
+                if leader.revision() == previous.revision()
+                    && leader.known() == previous.known()
+                    && leader.data() == previous.data() =>
             {
                 return Ok(Serving::Same);
             }

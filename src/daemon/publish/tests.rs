@@ -75,6 +75,7 @@ impl Press {
                 digest: self.file(name, "set"),
             },
             attributes: None,
+            mirrored: false,
             deltas: deltas.collect(),
         }
     }

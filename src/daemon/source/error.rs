@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use super::intake;
 use crate::client::FetchError;
+use crate::feed::advance::RollbackError;
+use crate::feed::{FeedError, FileName, ManifestError};
 use crate::json::ReadError;
 use crate::json::error::Form;
 use crate::net::dial::HandshakeError;
-use crate::net::{DialError, HostPort, Reason, Url};
+use crate::net::{DialError, Endpoint, HostPort, Reason, Url};
 use crate::payload::UnixTime;
 use crate::rtr::client::Failure;
 use crate::sign::gortr::GortrError;
@@ -173,6 +175,43 @@ pub enum SourceError {
         /// What is wrong.
         error: SignatureError,
     },
+    /// There is no manifest of the kind that is asked for, so it seems to be no feed, or one of
+    /// the other kind.
+    NoManifest {
+        /// The feed.
+        at: Endpoint,
+        /// The kind.
+        expected: ManifestKind,
+    },
+    /// The manifest of a feed is not believed.
+    Manifest {
+        /// The feed.
+        at: Endpoint,
+        /// Why not.
+        error: ManifestError,
+    },
+    /// The manifest of a feed is older than one that was taken before: somebody shows something
+    /// old, or the leader was set back.
+    Rollback {
+        /// The feed.
+        at: Endpoint,
+        /// What is older.
+        error: RollbackError,
+    },
+    /// A file of a feed is not the one that the manifest names.
+    FeedFile {
+        /// The file.
+        name: FileName,
+        /// What is wrong with it.
+        error: FeedError,
+    },
+    /// The files of a feed do not fit together, or not to what was taken before.
+    Feed {
+        /// The feed.
+        at: Endpoint,
+        /// What does not fit.
+        error: FeedError,
+    },
     /// Our fault: the reader ended without a word.
     Reader,
 }
@@ -211,6 +250,25 @@ impl fmt::Display for SignatureError {
 }
 
 impl Error for SignatureError {}
+
+/// The two kinds of manifests, of which a leader has one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ManifestKind {
+    /// `manifest.jws`: what a leader with a key has.
+    Signed,
+    /// `manifest.json`: what a leader without one has.
+    Plain,
+}
+
+impl ManifestKind {
+    /// The name of the file.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Signed => "manifest.jws",
+            Self::Plain => "manifest.json",
+        }
+    }
+}
 
 /// An error of a library, as it is.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -261,8 +319,8 @@ impl SourceError {
     /// A short word for the kind of trouble, for metrics and for programs; it stays the same
     /// when the text changes: `file`, `folder`, `read_once`, `secret`, `client`, `unreachable`,
     /// `certificate`, `redirect`, `timeout`, `status`, `html`, `document`, `cut_short`,
-    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired`, `signature`,
-    /// `signature_expired`, `rollback` or `internal`.
+    /// `too_large`, `future`, `stale`, `protocol`, `no_data`, `expired`, `manifest`, `signature`,
+    /// `signature_expired`, `rollback`, `feed` or `internal`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::File { .. } | Self::NotAFile { .. } => "file",
@@ -298,6 +356,10 @@ impl SourceError {
                 }
                 _ => "signature",
             },
+            Self::NoManifest { .. } => "manifest",
+            Self::Manifest { error, .. } => manifest_kind(error),
+            Self::Rollback { .. } => "rollback",
+            Self::FeedFile { .. } | Self::Feed { .. } => "feed",
             Self::Reader => "internal",
         }
     }
@@ -325,6 +387,19 @@ fn document_kind(error: &ReadError) -> &'static str {
         // A decompressor that runs out of octets in the middle.
         ReadError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => "cut_short",
         _ => "document",
+    }
+}
+
+const fn manifest_kind(error: &ManifestError) -> &'static str {
+    match error {
+        ManifestError::Jws(_) => "signature",
+        ManifestError::TooLong => "too_large",
+        ManifestError::Expired(_) => "stale",
+        ManifestError::NotYet(_) => "future",
+        ManifestError::Format(_)
+        | ManifestError::Check
+        | ManifestError::Malformed(_)
+        | ManifestError::Inconsistent(_) => "feed",
     }
 }
 
@@ -415,6 +490,25 @@ impl fmt::Display for SourceError {
                 expire.as_secs()
             ),
             Self::Signature { at, .. } => write!(f, "{at} is not believed"),
+            Self::NoManifest { at, expected } => {
+                let missing = expected.file();
+                match expected {
+                    ManifestKind::Signed => write!(
+                        f,
+                        "no {missing} at {at}: a leader that does not sign has manifest.json, \
+                         which is not taken with verify-key"
+                    ),
+                    ManifestKind::Plain => write!(
+                        f,
+                        "no {missing} at {at}: a leader that signs has manifest.jws, which needs \
+                         its public key as verify-key"
+                    ),
+                }
+            }
+            Self::Manifest { at, .. } => write!(f, "the manifest of {at} is refused"),
+            Self::Rollback { at, .. } => write!(f, "the manifest of {at} goes back"),
+            Self::FeedFile { name, .. } => write!(f, "{name} is refused"),
+            Self::Feed { at, .. } => write!(f, "the files of {at} are refused"),
             Self::Reader => f.write_str("the reader ended unexpectedly"),
         }
     }
@@ -433,6 +527,9 @@ impl Error for SourceError {
             Self::InFolder { error, .. } => error.source(),
             Self::Cache { error, .. } => Some(error),
             Self::Signature { error, .. } => Some(error),
+            Self::Manifest { error, .. } => Some(error),
+            Self::Rollback { error, .. } => Some(error),
+            Self::FeedFile { error, .. } | Self::Feed { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -92,6 +92,7 @@ pub(super) enum Watched {
     No,
 }
 
+/// Watches the folder that has the name now, and says so once when that cannot be.
 pub(super) async fn renew(
     mut watcher: Watcher,
     before: Watched,

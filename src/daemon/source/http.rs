@@ -1,5 +1,7 @@
 //! Documents on the web.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, sleep};
 
 use super::error::SourceError;
@@ -64,6 +66,8 @@ impl<'s> Visitor<'s> {
             max_octets: source.max_octets,
             accept: ACCEPTED,
             encodings: ENCODINGS,
+            query: None,
+            keep: Duration::ZERO,
         };
         Self {
             source,

@@ -1,5 +1,6 @@
 //! A list as a source delivers it, whatever the source is.
 
+use super::mirror::Mirror;
 use crate::json::Document;
 use crate::payload::{Rows, UnixTime};
 
@@ -32,6 +33,22 @@ impl List {
     /// The moment from which its age counts.
     pub fn dated(&self) -> UnixTime {
         self.stated.unwrap_or(self.arrived)
+    }
+
+    /// The list that a leader serves, as a manifest says that came then.
+    pub(super) fn of_mirror(mirror: &Mirror, arrived: UnixTime) -> Self {
+        let rows = mirror.snapshot.data().rows().clone();
+        Self {
+            listed: rows.len(),
+            rows,
+            dialect: "feed".into(),
+            stated: Some(mirror.issued),
+            valid: Some(mirror.valid_until),
+            arrived,
+            skipped: 0,
+            first_skipped: None,
+            serial: Some(mirror.snapshot.serial().into_u32()),
+        }
     }
 
     /// The list in a document that arrived then.

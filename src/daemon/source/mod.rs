@@ -1,9 +1,9 @@
 //! A task per source that delivers lists.
 //!
 //! [`run`] reads a source again and again and sends an [`Update`] for each attempt. Read in
-//! this order: this file, [`list`] and [`error`], `mirror`, then `file` with `look` and `folder`, `http` with `web`, and
-//! `cache` with `target` for the kinds of sources, `verified` with `mark` for documents that must be signed,
-//! `judge` for what a document says of its own age, `intake` for
+//! this order: this file, [`list`] and [`error`], `mirror`, then `file` with `look` and `folder`,
+//! `http` with `web`, `feed`, and `cache` with `target` for the kinds of sources, `verified` with
+//! `mark` for documents that must be signed, `judge` for what a document says of its own age, `intake` for
 //! how octets get to a reader that blocks, and `pace` for when to try again.
 //!
 //! Nothing here knows what becomes of a list or merges; and nothing is logged that an update
@@ -15,6 +15,7 @@ pub mod mirror;
 
 mod cache;
 mod demo;
+mod feed;
 mod file;
 mod folder;
 mod http;
@@ -139,13 +140,13 @@ pub async fn run(
     tokio::select! {
         biased;
         () = super::told(&mut stop) => {}
-        Err(Closed) = deliver(&source, &past, &outlet, requests) => {}
+        Err(Closed) = deliver(&source, past, &outlet, requests) => {}
     }
 }
 
 async fn deliver(
     source: &Source,
-    past: &Past,
+    past: Past,
     outlet: &Outlet,
     requests: Requests,
 ) -> Result<(), Closed> {
@@ -154,7 +155,7 @@ async fn deliver(
     };
     match endpoint {
         Endpoint::File(_) | Endpoint::Web(_) if source.verify.is_some() => {
-            Box::pin(verified::deliver(source, endpoint, past, outlet, requests)).await
+            Box::pin(verified::deliver(source, endpoint, &past, outlet, requests)).await
         }
         Endpoint::File(path) => file::deliver(source, path, outlet, requests).await,
         Endpoint::Stdin => stdin::deliver(source, outlet, requests).await,
@@ -162,12 +163,9 @@ async fn deliver(
         Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
             Box::pin(cache::deliver(source, endpoint, outlet, requests)).await
         }
-        // The configuration lets none of these through yet.
-        Endpoint::Feed(_) | Endpoint::FeedFolder(_) => {
-            let result = Err(SourceError::Reader);
-            outlet
-                .send(Occasion::Schedule, result, Duration::ZERO)
-                .await
+        Endpoint::Feed(url) => Box::pin(feed::on_web(source, url, past, outlet, requests)).await,
+        Endpoint::FeedFolder(path) => {
+            Box::pin(feed::in_folder(source, path, past, outlet, requests)).await
         }
     }
 }

@@ -8,19 +8,33 @@ use crate::daemon::random;
 #[derive(Debug)]
 pub(super) struct Pace {
     refresh: Duration,
+    /// The first wait after a failure, doubled by each further one up to `refresh`.
+    first_retry: Duration,
     /// Failures since the last success.
     failures: u32,
 }
 
 impl Pace {
-    /// The first wait after a failure, doubled by each further one up to `refresh`: a server that
-    /// restarts is found soon, and one that is down is not asked more often than one that is up.
+    /// A server that restarts is found soon, and one that is down is not asked more often than one
+    /// that is up.
     const FIRST_RETRY: Duration = Duration::from_secs(30);
+
+    /// A leader is away for as long as a restart takes, and routers wait for what it says.
+    const FIRST_RETRY_OF_LEADER: Duration = Duration::from_millis(1_500);
 
     pub(super) fn new(refresh: Duration) -> Self {
         Self {
             refresh,
+            first_retry: Self::FIRST_RETRY,
             failures: 0,
+        }
+    }
+
+    /// For a leader, which is asked again soon.
+    pub(super) fn of_leader(refresh: Duration) -> Self {
+        Self {
+            first_retry: Self::FIRST_RETRY_OF_LEADER,
+            ..Self::new(refresh)
         }
     }
 
@@ -34,7 +48,7 @@ impl Pace {
     pub(super) fn failed(&mut self) -> Duration {
         let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
-        let wait = Self::FIRST_RETRY.saturating_mul(factor);
+        let wait = self.first_retry.saturating_mul(factor);
         Self::jittered(wait.min(self.refresh))
     }
 
@@ -65,6 +79,15 @@ mod tests {
         assert!(near(pace.failed(), 30));
         pace.failures = 1_000;
         assert!(near(pace.failed(), 600));
+    }
+
+    #[test]
+    fn a_leader_is_asked_again_soon() {
+        let mut pace = Pace::of_leader(Duration::from_secs(10));
+        for millis in [1_500, 3_000, 6_000, 10_000, 10_000] {
+            let (wait, middle) = (pace.failed(), Duration::from_millis(millis));
+            assert!(wait >= middle * 9 / 10 && wait <= middle * 11 / 10);
+        }
     }
 
     #[test]

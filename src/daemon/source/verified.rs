@@ -492,6 +492,8 @@ impl Where {
             max_octets: source.max_octets,
             accept: "application/json, */*;q=0.1",
             encodings: "gzip, zstd",
+            query: None,
+            keep: Duration::ZERO,
         };
         let statement = Place {
             url: beside,

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use super::{Entry, Generation, Published, Snapshot};
+use super::{Entry, Generation, Known, Published, Snapshot};
 use crate::payload::DataSet;
 use crate::rtr::serial::Serial;
 use crate::rtr::view::{HistoryName, SessionIds};
@@ -21,8 +21,10 @@ pub struct Restored {
     pub revision: u64,
     /// The set.
     pub data: DataSet,
+    /// Of which moment its attributes are, `None` when they are of none.
+    pub known: Option<Known>,
     /// The steps that are known, oldest first; the last one leads to the serial.
-    pub steps: Vec<Entry>,
+    pub steps: Vec<Arc<Entry>>,
     /// Where the Session IDs of version 0 begin. They are of one process, so this has to be
     /// another number, by chance, at each start: GoBGP keeps what vanished while an id is away.
     pub v0_turn: u16,
@@ -96,6 +98,7 @@ impl Snapshot {
                 published: Arc::clone(published),
                 revision: history.revision,
                 data: history.data,
+                known: history.known,
             });
         }
         Self::restored(
@@ -122,6 +125,7 @@ impl Snapshot {
                     published: Arc::clone(old),
                     revision: self.revision,
                     data: self.data.clone(),
+                    known: self.known,
                 }),
             };
         }
@@ -139,6 +143,7 @@ impl Snapshot {
             published: Arc::new(published),
             revision: self.revision,
             data: self.data.clone(),
+            known: self.known,
         })
     }
 
@@ -148,7 +153,7 @@ impl Snapshot {
         generation: Arc<Generation>,
     ) -> Result<Self, RestoreError> {
         check(&history)?;
-        let entries: VecDeque<Arc<Entry>> = history.steps.into_iter().map(Arc::new).collect();
+        let entries = VecDeque::from(history.steps);
         let published = Published {
             name: history.name,
             ids,
@@ -163,6 +168,7 @@ impl Snapshot {
             published: Arc::new(published),
             revision: history.revision,
             data: history.data,
+            known: history.known,
         })
     }
 }
@@ -196,7 +202,7 @@ fn check(history: &Restored) -> Result<(), RestoreError> {
 mod tests {
     use super::super::{Answer, HistoryLimits, Since, Step, Trigger};
     use super::*;
-    use crate::payload::{Asn, Attribute, Kinds, RowsBuilder, UnixTime, Vrp};
+    use crate::payload::{Asn, Attribute, Delta, Kinds, RowsBuilder, UnixTime, Vrp};
     use crate::rtr::{Version, View};
 
     const NAME: HistoryName = HistoryName::new([7; 16]);
@@ -221,17 +227,14 @@ mod tests {
     }
 
     fn taken_apart(snapshot: &Snapshot) -> Restored {
-        let step = |entry: &Arc<Entry>| {
-            let delta = entry.delta().clone();
-            Entry::new(entry.from(), entry.time(), entry.trigger(), delta)
-        };
         Restored {
             v0_turn: 0,
             name: snapshot.name(),
             serial: snapshot.serial(),
             revision: snapshot.revision(),
             data: snapshot.data().clone(),
-            steps: snapshot.entries().map(step).collect(),
+            known: snapshot.known(),
+            steps: snapshot.entries().cloned().collect(),
         }
     }
 
@@ -313,7 +316,11 @@ mod tests {
         assert_eq!(refused(|history| history.steps.truncate(1)), gap(3, 2));
         assert_eq!(refused(|history| history.steps.reverse()), gap(3, 1));
         assert_eq!(
-            refused(|history| history.steps[1].delta = Default::default()),
+            refused(|history| {
+                let step = &history.steps[1];
+                let (from, time, trigger) = (step.from(), step.time(), step.trigger());
+                history.steps[1] = Arc::new(Entry::new(from, time, trigger, Delta::default()));
+            }),
             RestoreError::Empty(Serial::new(3))
         );
         assert_eq!(

@@ -13,10 +13,14 @@ use crate::daemon::source::error::{Cause, SourceError};
 use crate::net::Url;
 use crate::net::tls::ClientOptions;
 
+/// Connections that are kept where any are: as many as are asked on at once.
+const IDLE: usize = 8;
+
 /// What we call ourselves.
 const USER_AGENT: &str = concat!("rutter/", env!("CARGO_PKG_VERSION"));
 
 /// The clients for one place.
+#[derive(Clone)]
 pub(super) struct Clients {
     ours: Client,
     /// The files that its certificates come from, as they were.
@@ -129,8 +133,9 @@ fn builder(place: &Place) -> Result<ClientBuilder, reqwest::Error> {
         .referer(false)
         // The next one might be another server, which is not to get what this one gets.
         .redirect(redirect::Policy::none())
-        // The next request is minutes away; servers need not keep a connection for us until then.
-        .pool_max_idle_per_host(0);
+        // Servers need not keep a connection for us until a request that is minutes away.
+        .pool_max_idle_per_host(usize::from(!place.keep.is_zero()) * IDLE)
+        .pool_idle_timeout(place.keep);
     match &place.web.proxy {
         Proxy::Environment => Ok(builder),
         Proxy::Direct => Ok(builder.no_proxy()),

@@ -41,6 +41,10 @@ pub(super) struct Place {
     pub(super) accept: &'static str,
     /// What is sent as `Accept-Encoding`.
     pub(super) encodings: &'static str,
+    /// A name and a value to ask with, behind the URL as it is written.
+    pub(super) query: Option<(&'static str, Box<str>)>,
+    /// How long a connection is kept for the next request; zero for not at all.
+    pub(super) keep: Duration,
 }
 
 /// Asks for one URL, and remembers what it got.
@@ -49,6 +53,8 @@ pub(super) struct Fetcher {
     clients: Option<Clients>,
     /// Headers that make a request depend on the last document that was read.
     validators: HeaderMap,
+    /// The headers of the last answer, whatever it was.
+    answered: HeaderMap,
 }
 
 /// A document that arrived whole.
@@ -67,7 +73,39 @@ impl Fetcher {
             place,
             clients: None,
             validators: HeaderMap::new(),
+            answered: HeaderMap::new(),
         }
+    }
+
+    /// For another document of the same server, over the same connections.
+    pub(super) fn beside(&self, url: Url, max_octets: u64) -> Self {
+        let place = Place {
+            url,
+            max_octets,
+            query: None,
+            ..self.place.clone()
+        };
+        Self {
+            clients: self.clients.clone(),
+            ..Self::new(place)
+        }
+    }
+
+    /// Asks in another way from now on.
+    pub(super) const fn place_mut(&mut self) -> &mut Place {
+        &mut self.place
+    }
+
+    /// Whether the last answer had a header of this name, in lower case.
+    pub(super) fn has_said(&self, name: &'static str) -> bool {
+        self.answered.contains_key(name)
+    }
+
+    /// The entity tag of the document that was read last, without its quotes (RFC 9110 §8.8.3).
+    pub(super) fn tag(&self) -> Option<&str> {
+        let tag = self.validators.get(IF_NONE_MATCH)?.to_str().ok()?;
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        tag.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// The next request asks for the document even if it is the last one.
@@ -92,7 +130,9 @@ impl Fetcher {
         read: impl FnOnce(Bridge) -> Result<T, Failure> + Send + 'static,
     ) -> Result<Option<Answer<T>>, SourceError> {
         let secrets = self.prepare().await?;
+        self.answered.clear();
         let response = self.ask(&secrets).await?;
+        self.answered = response.headers().clone();
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if !self.validators.is_empty() => return Ok(None),
@@ -117,7 +157,7 @@ impl Fetcher {
     /// certificates have changed. Gives the headers for the server that was asked for.
     async fn prepare(&mut self) -> Result<HeaderMap, SourceError> {
         let place = self.place.clone();
-        let clients = self.clients.take();
+        let clients = self.clients.clone();
         let prepared = spawn_blocking(move || {
             let secrets = secret::headers(&place.web)?;
             Ok((secrets, Clients::renewed(clients, &place)?))
@@ -131,7 +171,10 @@ impl Fetcher {
     /// learns user and password, the extra headers and the client's certificate.
     async fn ask(&self, secrets: &HeaderMap) -> Result<Response, SourceError> {
         let clients = self.clients.as_ref().ok_or(SourceError::Reader)?;
-        let home = client::parsed(&self.place.url)?;
+        let mut home = client::parsed(&self.place.url)?;
+        if let Some((name, value)) = &self.place.query {
+            home.query_pairs_mut().append_pair(name, value);
+        }
         let mut at = home.clone();
         for _ in 0..=MAX_REDIRECTS {
             let ours = is_same_server(&home, &at);

@@ -27,6 +27,8 @@ impl WebText {
             max_octets,
             accept: "application/json, */*;q=0.1",
             encodings: "identity",
+            query: None,
+            keep: Duration::ZERO,
         };
         Self {
             fetcher: Fetcher::new(place),
