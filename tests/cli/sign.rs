@@ -1,6 +1,7 @@
 //! `rutter keygen`, `rutter sign` and `rutter verify`.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -145,6 +146,34 @@ fn gortrs_signature_is_in_the_document() {
     }
     let said = does(at, &["sign", "--gortr", "--key", "b.key", "rpki.json"], 2);
     assert!(said.contains("P-256"), "{said}");
+}
+
+#[test]
+fn a_statement_is_on_the_octets_without_compression() {
+    let folder = folder();
+    let at = folder.path();
+    let file = fs::File::create(at.join("rpki.json.gz")).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    encoder.write_all(DOCUMENT.as_bytes()).unwrap();
+    encoder.finish().unwrap();
+    does(at, &["sign", "--key", "a.key", "rpki.json"], 0);
+    fs::rename(at.join("rpki.json.jws"), at.join("rpki.json.gz.jws")).unwrap();
+    does(at, &["verify", "--key", "a.key.pub", "rpki.json.gz"], 0);
+    does(at, &["sign", "--key", "a.key", "rpki.json.gz"], 0);
+    does(at, &["verify", "--key", "a.key.pub", "rpki.json.gz"], 0);
+}
+
+#[test]
+fn a_private_key_that_everybody_may_read_is_refused() {
+    let folder = folder();
+    let at = folder.path();
+    fs::set_permissions(at.join("a.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let said = does(at, &["sign", "--key", "a.key", "rpki.json"], 2);
+    assert!(
+        said.contains("everybody may read this private key"),
+        "{said}"
+    );
+    assert!(!at.join("rpki.json.jws").exists());
 }
 
 /// A library that is not ours reads the statement.

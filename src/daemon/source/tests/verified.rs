@@ -140,7 +140,8 @@ fn refused(result: Result<Content, SourceError>, kind: &str, text: &str) {
 }
 
 fn same(result: Result<Content, SourceError>) {
-    assert!(matches!(result, Ok(Content::Unchanged { .. })));
+    let content = result.unwrap();
+    assert!(matches!(content, Content::Unchanged { .. }), "{content:?}");
 }
 
 /// The AS of the only row.
