@@ -1,6 +1,7 @@
 //! `rutter keygen`, `rutter sign` and `rutter verify`.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -147,17 +148,91 @@ fn gortrs_signature_is_in_the_document() {
     assert!(said.contains("P-256"), "{said}");
 }
 
-/// A library that is not ours reads the statement.
 #[test]
-fn an_independent_library_verifies_the_statement() {
+fn a_statement_is_on_the_octets_without_compression() {
+    let folder = folder();
+    let at = folder.path();
+    let file = fs::File::create(at.join("rpki.json.gz")).unwrap();
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    encoder.write_all(DOCUMENT.as_bytes()).unwrap();
+    encoder.finish().unwrap();
+    does(at, &["sign", "--key", "a.key", "rpki.json"], 0);
+    fs::rename(at.join("rpki.json.jws"), at.join("rpki.json.gz.jws")).unwrap();
+    does(at, &["verify", "--key", "a.key.pub", "rpki.json.gz"], 0);
+    does(at, &["sign", "--key", "a.key", "rpki.json.gz"], 0);
+    does(at, &["verify", "--key", "a.key.pub", "rpki.json.gz"], 0);
+}
+
+#[test]
+fn a_private_key_that_everybody_may_read_is_refused() {
+    let folder = folder();
+    let at = folder.path();
+    fs::set_permissions(at.join("a.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let said = does(at, &["sign", "--key", "a.key", "rpki.json"], 2);
+    assert!(
+        said.contains("everybody may read this private key"),
+        "{said}"
+    );
+    assert!(!at.join("rpki.json.jws").exists());
+}
+
+/// The Python that has other libraries.
+fn python() -> Option<PathBuf> {
     let python = PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/target/peers/pypi/bin/python"
     ));
-    if !python.exists() {
+    python.exists().then_some(python)
+}
+
+/// The texts and both signatures of GoRTR, made by other means from the document alone.
+#[test]
+fn an_independent_library_verifies_gortrs_signatures() {
+    let Some(python) = python() else {
+        let why = "tests/peers/pypi has not fetched it";
+        return not_run("GoRTR's signatures in cryptography", Need::Peers, why);
+    };
+    let folder = folder();
+    let at = folder.path();
+    let sign = ["sign", "--gortr", "--key", "a.key", "--out", "signed.json"];
+    does(at, &[&sign[..], &["rpki.json"]].concat(), 0);
+    let script = r#"
+import json
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from decimal import Decimal
+key = load_pem_public_key(open('a.key.pub', 'rb').read())
+said = json.load(open('signed.json'))
+about = said['metadata']
+def number(asn):
+    if asn < 1000000:
+        return str(asn)
+    digits, exponent = f'{Decimal(asn).normalize():e}'.split('e+')
+    return f'{digits}e+{int(exponent):02}'
+rows = ''.join(sorted(f"{r['prefix']},{r['maxLength']},{number(r['asn'])}," for r in said['roas']))
+assert rows == '192.0.2.0/24,24,65001,2001:db8::/32,48,4.2e+09,', rows
+dated = f"{about['generated']},{rows}{about['valid']}"
+for field, text in (('signatureDate', rows), ('signature', dated)):
+    key.verify(bytes.fromhex(about[field]), text.encode(), ec.ECDSA(SHA256()))
+print('good')
+"#;
+    let output = Command::new(&python)
+        .args(["-c", script])
+        .current_dir(at)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.stdout, b"good\n", "{text}");
+}
+
+/// A library that is not ours reads the statement.
+#[test]
+fn an_independent_library_verifies_the_statement() {
+    let Some(python) = python() else {
         let why = "tests/peers/pypi has not fetched it";
         return not_run("statements in joserfc", Need::Peers, why);
-    }
+    };
     let folder = folder();
     let at = folder.path();
     for (key, public) in [("a.key", "a.key.pub"), ("b.key", "b.pub")] {

@@ -6,6 +6,7 @@ mod folder;
 mod http;
 mod server;
 mod tls;
+mod verified;
 mod web;
 
 use std::time::Duration;
@@ -37,17 +38,14 @@ fn source(endpoint: &str) -> Source {
 }
 
 fn start(source: Source) -> Running {
+    start_after(super::Past::default(), source)
+}
+
+fn start_after(past: super::Past, source: Source) -> Running {
     let (sender, updates) = mpsc::channel(1);
     let (requests, requested) = watch::channel(0);
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(run(
-        source,
-        PLACE,
-        super::Past::default(),
-        sender,
-        requested,
-        stopped,
-    ));
+    let task = tokio::spawn(run(source, PLACE, past, sender, requested, stopped));
     Running {
         updates,
         requests,

@@ -55,6 +55,11 @@ pub(super) struct Server {
 impl Server {
     /// Answers each request, counted from 1, with what `reply` says.
     pub(super) async fn start(reply: impl Fn(u32) -> Reply + Send + 'static) -> Self {
+        Self::answering(move |request, _| reply(request)).await
+    }
+
+    /// The same, by the head of the request, too, which is in lower case.
+    pub(super) async fn answering(reply: impl Fn(u32, &str) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, heads) = watch::channel(Vec::new());
@@ -68,8 +73,8 @@ impl Server {
                     continue;
                 };
                 request += 1;
+                let reply = reply(request, &head);
                 sender.send_modify(|heads| heads.push(head));
-                let reply = reply(request);
                 // The client may have heard enough.
                 let _ = socket.write_all(&reply.octets).await;
                 if reply.hold {
