@@ -489,6 +489,7 @@ impl Server {
         let past = Past {
             folder: state_dir.map(|state_dir| keeper::source_folder(state_dir, &source.name)),
             mirrored: self.mirrored.clone(),
+            keeps_mirrors: self.config.sources.len() > 1,
         };
         self.works.spawn(source::run(
             source.clone(),

@@ -359,7 +359,7 @@ mod tests {
             Err(EndpointError::BareIpv6 { .. })
         ));
         assert!(matches!(
-            read("feed+http://leader.example/"),
+            read("feed+ftp://leader.example/"),
             Err(EndpointError::UnknownScheme { .. })
         ));
     }

@@ -24,6 +24,7 @@ mod judge;
 mod look;
 mod mark;
 mod pace;
+mod shelf;
 mod stdin;
 mod target;
 mod verified;
@@ -34,7 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::config::{Origin, Source};
 use crate::json;
@@ -45,6 +46,7 @@ use crate::rtr::Snapshot;
 pub use self::error::SourceError;
 pub use self::list::List;
 pub use self::mirror::Mirror;
+use self::shelf::Shelf;
 pub(in crate::daemon) use self::watcher::Watcher;
 pub use self::web::WebText;
 
@@ -79,6 +81,8 @@ pub struct Past {
     pub folder: Option<PathBuf>,
     /// For a feed, the history that was mirrored last, to go on from.
     pub mirrored: Option<Arc<Snapshot>>,
+    /// Whether what a leader has is kept like any other list: where it is one source of several.
+    pub keeps_mirrors: bool,
 }
 
 /// Why there was an attempt to read a source.
@@ -135,13 +139,38 @@ pub async fn run(
     requests: watch::Receiver<u64>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let outlet = Outlet { place, updates };
+    let shelf = past.folder.clone().filter(|_| is_worth_keeping(&source));
+    let outlet = Outlet {
+        place,
+        updates,
+        shelf: Mutex::new(shelf.map(|folder| Shelf::new(folder, &source))),
+        // What is mirrored is kept as the state of the server.
+        mirrors: past.keeps_mirrors,
+    };
     let requests = Requests(requests);
     tokio::select! {
         biased;
         () = super::told(&mut stop) => {}
-        Err(Closed) = deliver(&source, past, &outlet, requests) => {}
+        Err(Closed) = begin(&source, past, &outlet, requests) => {}
     }
+}
+
+/// Whether there can be something of a source to begin with that it does not have itself.
+const fn is_worth_keeping(source: &Source) -> bool {
+    !matches!(source.origin, Origin::Demo | Origin::At(Endpoint::Stdin))
+}
+
+/// Sends what was kept, and then what comes.
+async fn begin(
+    source: &Source,
+    past: Past,
+    outlet: &Outlet,
+    requests: Requests,
+) -> Result<(), Closed> {
+    if past.mirrored.is_none() {
+        outlet.restore(source).await?;
+    }
+    deliver(source, past, outlet, requests).await
 }
 
 async fn deliver(
@@ -174,6 +203,17 @@ async fn deliver(
 struct Outlet {
     place: usize,
     updates: mpsc::Sender<Update>,
+    /// Where what was delivered is kept. Only this task has it.
+    shelf: Mutex<Option<Shelf>>,
+    /// Whether what a leader has is kept, too.
+    mirrors: bool,
+}
+
+/// What is to be kept.
+enum News {
+    List(List),
+    /// What is kept is still what the source has.
+    Still(UnixTime),
 }
 
 /// The receiver of updates is gone.
@@ -189,13 +229,55 @@ impl Outlet {
         took: Duration,
     ) -> Result<(), Closed> {
         let place = self.place;
+        let news = match &result {
+            Ok(Content::List(list)) => Some(News::List((**list).clone())),
+            Ok(Content::Mirror(list, _)) if self.mirrors => Some(News::List((**list).clone())),
+            Ok(Content::Unchanged {
+                arrived: Some(arrived),
+            }) => Some(News::Still(*arrived)),
+            _ => None,
+        };
         let update = Update {
             place,
             occasion,
             result,
             took,
         };
-        self.updates.send(update).await.map_err(|_| Closed)
+        self.updates.send(update).await.map_err(|_| Closed)?;
+        // Nobody waits for the disk.
+        if let Some(news) = news.filter(|_| occasion != Occasion::Restored) {
+            self.keep(news).await;
+        }
+        Ok(())
+    }
+
+    /// Sends what was kept.
+    async fn restore(&self, source: &Source) -> Result<(), Closed> {
+        let Some(mut shelf) = self.shelf.lock().await.take() else {
+            return Ok(());
+        };
+        let started = tokio::time::Instant::now();
+        let list = shelf.restore(source).await;
+        *self.shelf.lock().await = Some(shelf);
+        match list {
+            None => Ok(()),
+            Some(list) => {
+                let content = Content::List(Box::new(list));
+                let took = started.elapsed();
+                self.send(Occasion::Restored, Ok(content), took).await
+            }
+        }
+    }
+
+    async fn keep(&self, news: News) {
+        let Some(mut shelf) = self.shelf.lock().await.take() else {
+            return;
+        };
+        match news {
+            News::List(list) => shelf.keep(list).await,
+            News::Still(arrived) => shelf.renew(arrived).await,
+        }
+        *self.shelf.lock().await = Some(shelf);
     }
 }
 
