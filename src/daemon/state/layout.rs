@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A state directory: `lock`, `version`, `feed/` with the files and their manifest, and
 /// `damaged/` with what could not be believed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     root: PathBuf,
     feed: PathBuf,

@@ -76,7 +76,7 @@ impl<D: Disk> State<D> {
         if let Some(manifest) = self.read_manifest(&mut loaded, now)? {
             self.restore(manifest, &mut loaded, now);
         }
-        self.prune();
+        self.clear();
         let synced = self.sync_root().and_then(|()| self.sync_feed());
         synced.map_err(StateError::Disk)?;
         Ok(loaded)
@@ -118,7 +118,7 @@ impl<D: Disk> State<D> {
                 // It is written over before it is needed.
                 let _ = self.disk.remove(&self.layout.file(&name));
             } else if FileName::parse(&name).is_some() {
-                self.present.insert(name);
+                self.present.insert(name, None);
             }
         }
         Ok(())
