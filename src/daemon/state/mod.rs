@@ -92,12 +92,22 @@ impl State<Files> {
     ///
     /// # Errors
     ///
-    /// When another process has it, it cannot be written, or a later version of rutter wrote it.
+    /// When another process has it, or it cannot be written.
     pub fn open(path: &Path, now: UnixTime) -> Result<(Self, Loaded), StateError> {
         let layout = Layout::new(path);
         let mut disk = Files;
+        let new: Vec<&Path> = path
+            .ancestors()
+            .take_while(|path| !is_there(path))
+            .collect();
         let made = disk.make_folder(path).map_err(DiskError::at(path));
         made.map_err(StateError::Disk)?;
+        // A folder is durable once the one above is.
+        for above in new.into_iter().filter_map(Path::parent) {
+            let above = or_here(above);
+            let synced = disk.sync_folder(above).map_err(DiskError::at(above));
+            synced.map_err(StateError::Disk)?;
+        }
         let lock = disk::lock(&layout.lock())?;
         let (mut state, loaded) = Self::with_disk(disk, path, now)?;
         state._lock = Some(lock);
@@ -110,7 +120,7 @@ impl<D: Disk> State<D> {
     ///
     /// # Errors
     ///
-    /// When it cannot be written, or a later version of rutter wrote it.
+    /// When it cannot be written.
     pub fn with_disk(disk: D, path: &Path, now: UnixTime) -> Result<(Self, Loaded), StateError> {
         let mut state = Self {
             disk,
@@ -385,4 +395,16 @@ fn leading(to: &Snapshot, from: Serial) -> Option<Vec<&Entry>> {
     }
     steps.reverse();
     Some(steps)
+}
+
+fn is_there(path: &Path) -> bool {
+    or_here(path).exists()
+}
+
+/// A path that can be opened: a relative one of one part has nothing above it.
+fn or_here(path: &Path) -> &Path {
+    match path.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => path,
+    }
 }

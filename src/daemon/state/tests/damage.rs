@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{State, StateError};
+use super::super::State;
 use super::Random;
 use super::server::{Account, NOW, ROOT, Server};
 use super::sim::{Rest, Sim};
@@ -166,27 +166,51 @@ fn only_the_last_damaged_files_are_kept() {
 }
 
 #[test]
-fn what_a_later_version_wrote_is_left_alone() {
+fn what_a_later_version_wrote_is_set_aside_whole() {
     let mut random = Random::new(35);
-    let (disk, _) = stored(&mut random);
-    let before = disk.paths();
-    for (path, content) in [
-        ("/state/version", "2\n"),
+    let (disk, server) = stored(&mut random);
+    let known = |disk: &Sim, path: &Path| disk.content(path);
+    for (path, content, aside) in [
+        ("/state/version", "2\n", ["version", "feed"].as_slice()),
         (
             "/state/feed/manifest.json",
             "{\"rutter-feed\":2,\"more\":true}",
+            ["feed"].as_slice(),
         ),
     ] {
         let disk = disk.rest(Rest::All, &mut random);
         disk.damage(path.as_ref(), content.as_bytes());
-        let error = State::with_disk(disk.clone(), ROOT.as_ref(), NOW).unwrap_err();
-        let StateError::Newer { found, known, .. } = &error else {
-            panic!("{error}");
+        let before: Vec<(PathBuf, Vec<u8>)> = disk
+            .paths()
+            .into_iter()
+            .map(|path| (path.clone(), known(&disk, &path)))
+            .collect();
+        let mut again = Server::start(disk.clone(), server.account.clone());
+        assert!(again.serving.is_none());
+        let [damage] = &again.damage[..] else {
+            panic!("{:?}", again.damage);
         };
-        assert_eq!((*found, *known), (2, 1));
-        let text = format!("{path}: format 2 of a later version, and only 1 is known here");
-        assert_eq!(error.to_string(), text);
-        assert_eq!(disk.paths(), before);
+        let folder = "/state/later-2-1970-01-01T02:46:40Z";
+        let text = format!(
+            "{path}: format 2 of a later version, and only 1 is known here; set aside as {folder}"
+        );
+        assert_eq!(damage.to_string(), text);
+        for (path, content) in before {
+            let rest = path.strip_prefix("/state").unwrap();
+            if aside.iter().any(|name| rest.starts_with(name)) {
+                assert_eq!(known(&disk, &Path::new(folder).join(rest)), content);
+            }
+        }
+        // Another history is stored, and found.
+        again.publish(&mut random, &disk);
+        again.settle(&disk);
+        let last = Server::start(disk.rest(Rest::Durable, &mut random), again.account);
+        assert!(last.damage.is_empty() && last.serving.is_some());
+        assert_eq!(last.certain, again.certain);
+        assert_ne!(
+            last.serving.unwrap().name(),
+            server.serving.as_ref().unwrap().name()
+        );
     }
     // A damaged version is no later one.
     disk.damage("/state/version".as_ref(), b"x");
