@@ -22,6 +22,7 @@ pub mod random;
 pub mod session;
 pub mod slurm;
 pub mod source;
+pub mod standing;
 pub mod state;
 pub mod stock;
 pub mod store;

@@ -10,7 +10,7 @@ use super::failover;
 use super::freshness::Age;
 use super::order::Heard;
 use crate::config::Source;
-use crate::daemon::source::{Content, List, Mirror, SourceError, Update};
+use crate::daemon::source::{Content, List, Mirror, Occasion, SourceError, Update};
 use crate::daemon::voice::Voice;
 use crate::payload::merge::{Contribution, merge};
 use crate::payload::{Rows, UnixTime};
@@ -137,9 +137,10 @@ impl Feed {
         (self.announced, self.told_stale) = (false, false);
     }
 
-    /// Whether it has delivered or failed, so that nobody waits for it any more.
+    /// Whether it has delivered or failed, or its last list was restored, so that nobody waits for
+    /// it any more.
     pub fn has_spoken(&self) -> bool {
-        self.attempted.is_some()
+        self.attempted.is_some() || self.rows.is_some()
     }
 
     /// Whether its rows can be relied on.
@@ -155,12 +156,16 @@ impl Feed {
 
     /// Takes what its task says.
     pub fn take(&mut self, update: Update, now: UnixTime) -> Taken {
-        self.attempts += 1;
-        self.attempted = Some(now);
-        self.took = update.took;
+        // What was restored says nothing of how the source is now.
+        let attempt = update.occasion != Occasion::Restored;
+        if attempt {
+            self.attempts += 1;
+            self.attempted = Some(now);
+            self.took = update.took;
+        }
         match update.result {
             Ok(content) => {
-                self.succeeded = Some(now);
+                self.succeeded = Some(now).filter(|_| attempt).or(self.succeeded);
                 let failure = self.failure.take();
                 match content {
                     Content::List(list) => {
@@ -340,7 +345,6 @@ impl Feed {
 mod tests {
     use super::*;
     use crate::config::Origin;
-    use crate::daemon::source::Occasion;
 
     #[test]
     fn a_source_that_flaps_is_taken_as_often_but_told_of_less() {

@@ -182,17 +182,8 @@ impl Pipeline {
             }
             self.show();
         }
-        self.write().await;
-        if let Some(keeper) = &mut self.keeper {
-            keeper.settled().await;
-        }
-    }
-
-    /// Has written what was put off.
-    async fn write(&mut self) {
-        let served = !self.store.is_withheld();
-        if let (Some(keeper), Some(latest)) = (&mut self.keeper, self.store.latest()) {
-            keeper.settle(latest, self.authority, served).await;
+        if let Some(keeper) = self.keeper.take() {
+            keeper.end(self.store.latest(), self.authority).await;
         }
     }
 
@@ -244,7 +235,11 @@ impl Pipeline {
             Cause::Age | Cause::Hold => {
                 self.turn(Trigger::Source, None).await;
             }
-            Cause::Writing => self.write().await,
+            Cause::Writing => {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.settle(self.store.latest(), self.authority);
+                }
+            }
             Cause::Clock => {}
         }
     }

@@ -8,8 +8,8 @@ use super::error::{DiskError, StateError};
 use crate::feed::Sealed;
 use crate::sign::Digest;
 
-/// A file system. Everything blocks.
-pub trait Disk {
+/// A file system. Everything blocks. A clone is the same one.
+pub trait Disk: Clone {
     /// An open file.
     type File: Read + Write;
 

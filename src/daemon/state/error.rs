@@ -53,15 +53,6 @@ pub enum StateError {
     Disk(DiskError),
     /// Another process has it. This is its lock.
     Locked(PathBuf),
-    /// A later version of rutter wrote it, and would not find its way back.
-    Newer {
-        /// The file that says so.
-        path: PathBuf,
-        /// The format found.
-        found: u64,
-        /// The format that is known here.
-        known: u64,
-    },
 }
 
 impl fmt::Display for StateError {
@@ -69,11 +60,6 @@ impl fmt::Display for StateError {
         match self {
             Self::Disk(error) => error.fmt(f),
             Self::Locked(path) => write!(f, "{}: held by another process", path.display()),
-            Self::Newer { path, found, known } => write!(
-                f,
-                "{}: format {found} of a later version, and only {known} is known here",
-                path.display()
-            ),
         }
     }
 }
@@ -106,10 +92,10 @@ impl fmt::Display for KeepError {
 
 impl Error for KeepError {}
 
-/// A file that is not believed.
+/// A file that is not believed, or a whole state that a later version wrote.
 #[derive(Debug)]
 pub struct Damage {
-    /// The file.
+    /// The file, or the one that says so.
     pub path: PathBuf,
     /// What is wrong with it.
     pub cause: String,

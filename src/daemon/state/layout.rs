@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-/// A state directory: `lock`, `version`, `feed/` with the files and their manifest, and
-/// `damaged/` with what could not be believed.
-#[derive(Debug)]
+use crate::payload::UnixTime;
+
+/// A state directory: `lock`, `version`, `feed/` with the files and their manifest, `damaged/`
+/// with what could not be believed, and a folder `later-…` for each state of a later version.
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     root: PathBuf,
     feed: PathBuf,
@@ -42,6 +44,16 @@ impl Layout {
         self.root.join("damaged")
     }
 
+    /// Where the state of a later version goes.
+    pub(super) fn later(&self, format: u64, now: UnixTime) -> PathBuf {
+        self.root.join(format!("{LATER}{format}-{now}"))
+    }
+
+    /// Whether a name in the root is part of a state that may go elsewhere.
+    pub(super) fn may_go(&self, name: &str) -> bool {
+        name != "lock" && name != "damaged" && !name.starts_with(LATER)
+    }
+
     pub(super) fn manifest(&self) -> PathBuf {
         self.file("manifest.json")
     }
@@ -65,3 +77,6 @@ impl Layout {
         name.strip_prefix('.')?.strip_suffix(".new")
     }
 }
+
+/// How the name of a folder with the state of a later version begins.
+const LATER: &str = "later-";

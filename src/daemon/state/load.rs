@@ -1,5 +1,6 @@
 //! What is in a state directory at the start.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -63,6 +64,19 @@ impl Fault {
     }
 }
 
+/// A format that is found, and the last one that is known here.
+struct Newer(u64, u64);
+
+impl fmt::Display for Newer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(found, known) = self;
+        write!(
+            f,
+            "format {found} of a later version, and only {known} is known here"
+        )
+    }
+}
+
 impl<D: Disk> State<D> {
     /// Reads what is there, sets aside what is damaged, and removes what is not named.
     pub(super) fn load(&mut self, now: UnixTime) -> Result<Loaded, StateError> {
@@ -76,7 +90,7 @@ impl<D: Disk> State<D> {
         if let Some(manifest) = self.read_manifest(&mut loaded, now)? {
             self.restore(manifest, &mut loaded, now);
         }
-        self.prune();
+        self.clear();
         let synced = self.sync_root().and_then(|()| self.sync_feed());
         synced.map_err(StateError::Disk)?;
         Ok(loaded)
@@ -90,8 +104,13 @@ impl<D: Disk> State<D> {
                 match text.trim().parse() {
                     Ok(FORMAT) => return Ok(()),
                     Ok(found) => {
-                        let known = FORMAT;
-                        return Err(StateError::Newer { path, found, known });
+                        let found = Newer(found, FORMAT);
+                        let all = self.disk.list(self.layout.root());
+                        let mut all = all.map_err(|e| StateError::Disk(DiskError::at(&path)(e)))?;
+                        all.retain(|name| self.layout.may_go(name));
+                        // What says which format it is goes last: a start that is cut goes on.
+                        all.sort_by_key(|name| name == "version");
+                        self.leave(&path, &all, &found, loaded, now)?;
                     }
                     Err(_) => {
                         let cause = "not the number of a format".to_owned();
@@ -118,7 +137,7 @@ impl<D: Disk> State<D> {
                 // It is written over before it is needed.
                 let _ = self.disk.remove(&self.layout.file(&name));
             } else if FileName::parse(&name).is_some() {
-                self.present.insert(name);
+                self.present.insert(name, None);
             }
         }
         Ok(())
@@ -137,8 +156,14 @@ impl<D: Disk> State<D> {
             Ok(text) => match Manifest::read_plain(&text) {
                 Ok(manifest) => return Ok(Some(manifest)),
                 Err(ManifestError::Format(found)) => {
-                    let known = Manifest::FORMAT;
-                    return Err(StateError::Newer { path, found, known });
+                    let found = Newer(found, Manifest::FORMAT);
+                    let feed = ["feed".to_owned()];
+                    self.leave(&path, &feed, &found, loaded, now)?;
+                    self.present.clear();
+                    let folder = self.layout.feed().to_owned();
+                    let made = self.disk.make_folder(&folder);
+                    made.map_err(|error| StateError::Disk(DiskError::at(&folder)(error)))?;
+                    return Ok(None);
                 }
                 Err(error) => error.to_string(),
             },
@@ -294,6 +319,37 @@ impl<D: Disk> State<D> {
         file.take(limit.saturating_add(1))
             .read_to_end(&mut octets)?;
         Ok(octets)
+    }
+
+    /// Takes what a later version wrote out of the way as it is, so that who goes back to that
+    /// version can put it back.
+    fn leave(
+        &mut self,
+        path: &Path,
+        names: &[String],
+        found: &Newer,
+        loaded: &mut Loaded,
+        now: UnixTime,
+    ) -> Result<(), StateError> {
+        let aside = self.layout.later(found.0, now);
+        let wrong = |path: &Path| {
+            let path = path.to_owned();
+            move |cause| StateError::Disk(DiskError { path, cause })
+        };
+        self.disk.make_folder(&aside).map_err(wrong(&aside))?;
+        for name in names {
+            let from = self.layout.root().join(name);
+            let moved = self.disk.rename(&from, &aside.join(name));
+            moved.map_err(wrong(&from))?;
+        }
+        self.disk.sync_folder(&aside).map_err(wrong(&aside))?;
+        self.sync_root().map_err(StateError::Disk)?;
+        loaded.damage.push(Damage {
+            path: path.to_owned(),
+            cause: found.to_string(),
+            aside: Some(aside),
+        });
+        Ok(())
     }
 
     /// Takes a file out of the way, and says so.

@@ -19,11 +19,13 @@ mod disk;
 mod error;
 mod layout;
 mod load;
+mod settle;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -32,19 +34,26 @@ pub use self::disk::{Disk, Files};
 pub use self::error::{Damage, DiskError, KeepError, StateError};
 use self::layout::Layout;
 pub use self::load::{History, Loaded};
+pub use self::settle::{Settled, Settling};
+use self::writer::Writer;
 use crate::daemon::authority::{Authority, Validity};
-use crate::feed::manifest::{AttributesRef, DeltaRef, SnapshotRef};
-use crate::feed::{FileName, Manifest, Sealed, attributes, delta, snapshot};
+use crate::feed::{FileName, Manifest, Sealed};
 use crate::payload::{Delta, UnixTime};
-use crate::rtr::snapshot::Trigger;
+use crate::rtr::snapshot::{Entry, Trigger};
 use crate::rtr::{HistoryName, Serial, Snapshot, Timing};
-use crate::sign::Digest;
 
 /// The most steps from the stored set to the serial before the set is written again.
 const STEPS_BEHIND: usize = 128;
 
 /// The set is written again when the steps since it are more than this part of it.
 const OCTETS_BEHIND: u64 = 8;
+
+/// How long a file stays that the manifest no longer names, in seconds: a follower that has the
+/// manifest from before still finds it.
+const GRACE: u64 = 600;
+
+/// The most sets and attributes that stay for that, since each is large.
+const SPARE: usize = 4;
 
 /// A state directory that is ours.
 #[derive(Debug)]
@@ -58,8 +67,10 @@ pub struct State<D: Disk = Files> {
     authority: Authority,
     /// What the disk holds; `None` when it names no history.
     manifest: Option<Manifest>,
-    /// The files of the feed that are there, named or not.
-    present: BTreeSet<String>,
+    /// The files of the feed that are there, and since when the manifest does not name them.
+    present: BTreeMap<String, Option<UnixTime>>,
+    /// Grows when the manifest goes, or names another history.
+    epoch: u64,
     /// What was published last.
     latest: Option<(HistoryName, Serial)>,
     /// A history that the disk may hold or not, and that must not go on.
@@ -81,12 +92,22 @@ impl State<Files> {
     ///
     /// # Errors
     ///
-    /// When another process has it, it cannot be written, or a later version of rutter wrote it.
+    /// When another process has it, or it cannot be written.
     pub fn open(path: &Path, now: UnixTime) -> Result<(Self, Loaded), StateError> {
         let layout = Layout::new(path);
         let mut disk = Files;
+        let new: Vec<&Path> = path
+            .ancestors()
+            .take_while(|path| !is_there(path))
+            .collect();
         let made = disk.make_folder(path).map_err(DiskError::at(path));
         made.map_err(StateError::Disk)?;
+        // A folder is durable once the one above is.
+        for above in new.into_iter().filter_map(Path::parent) {
+            let above = or_here(above);
+            let synced = disk.sync_folder(above).map_err(DiskError::at(above));
+            synced.map_err(StateError::Disk)?;
+        }
         let lock = disk::lock(&layout.lock())?;
         let (mut state, loaded) = Self::with_disk(disk, path, now)?;
         state._lock = Some(lock);
@@ -99,7 +120,7 @@ impl<D: Disk> State<D> {
     ///
     /// # Errors
     ///
-    /// When it cannot be written, or a later version of rutter wrote it.
+    /// When it cannot be written.
     pub fn with_disk(disk: D, path: &Path, now: UnixTime) -> Result<(Self, Loaded), StateError> {
         let mut state = Self {
             disk,
@@ -108,7 +129,8 @@ impl<D: Disk> State<D> {
             timing: Timing::RECOMMENDED,
             authority: Authority::Own,
             manifest: None,
-            present: BTreeSet::new(),
+            present: BTreeMap::new(),
+            epoch: 0,
             latest: None,
             lost: None,
         };
@@ -158,156 +180,60 @@ impl<D: Disk> State<D> {
         if manifest.history != next.name() || manifest.serial == next.serial() {
             return Ok(Stored::Behind);
         }
-        match self.append(next, previous, now) {
-            Ok(()) => Ok(Stored::Durable),
-            Err(error) => Err(self.give_up(next.name(), error)),
-        }
+        let stored = self.append(next, previous, now);
+        stored.map_err(|error| self.give_up(next.name(), error))
     }
 
-    /// Stores what was published last for the next start, without hurry: the set when the steps
-    /// since the stored one are many, and the attributes. What is no longer the latest is passed
-    /// over. Costs up to two passes over the set, and some waits for the disk.
-    ///
-    /// # Errors
-    ///
-    /// When something cannot be written. [`KeepError`] says what that means.
-    pub fn settle(&mut self, snapshot: &Snapshot, now: UnixTime) -> Result<(), KeepError> {
-        if self.latest != Some((snapshot.name(), snapshot.serial())) {
-            return Ok(());
-        }
-        if self.lost.is_some() {
-            self.forget().map_err(KeepError::Unstored)?;
-        }
-        let stored = self.manifest.as_ref();
-        let stored = stored.filter(|stored| stored.history == snapshot.name());
-        let done = match stored.cloned() {
-            None => self.begin(snapshot, now),
-            Some(stored) => self.refresh(stored, snapshot, now),
-        };
-        if done.is_ok() {
-            self.prune();
-        }
-        done
-    }
-
-    /// Writes the step to a snapshot, and the manifest that names it.
+    /// Writes the steps to a snapshot, and the manifest that names them.
     fn append(
         &mut self,
         next: &Snapshot,
         previous: Option<&Snapshot>,
         now: UnixTime,
-    ) -> Result<(), DiskError> {
+    ) -> Result<Stored, DiskError> {
         let Some(mut manifest) = self.manifest.clone() else {
-            return Ok(());
+            return Ok(Stored::Behind);
         };
-        let gap = || DiskError::gap(self.layout.manifest(), manifest.serial, next.serial());
-        if manifest.serial.next() != next.serial() {
-            return Err(gap());
-        }
-        let entry = next.entries().next_back();
-        let entry = entry.filter(|entry| entry.serial() == next.serial());
+        let stored = manifest.serial;
+        let entries = leading(next, stored);
         // A step that is larger than a reset is in no history, and leads here all the same.
-        let between = || {
-            let previous = previous.filter(|previous| {
-                previous.name() == next.name() && previous.serial() == manifest.serial
-            })?;
-            Some(Delta::between(previous.payload(), next.payload()))
-        };
-        let made = match entry {
-            Some(_) => None,
-            None => Some(between().ok_or_else(gap)?),
-        };
-        let step = entry.map(|entry| entry.delta()).or(made.as_ref());
-        let step = step.ok_or_else(gap)?;
-        let (time, trigger) = entry.map_or((now, Trigger::Source), |entry| {
-            (entry.time(), entry.trigger())
+        let made = previous.filter(|previous| {
+            let pair = (stored, stored.next());
+            previous.name() == next.name() && (previous.serial(), next.serial()) == pair
         });
-        let (history, from) = (manifest.history, manifest.serial);
-        let name = FileName::Delta { history, from };
-        let digest = self.put(name, |out| delta::write(step, out))?;
-        let replaced = match delta::replaces(step) {
-            false => None,
-            true => {
-                let name = FileName::Replaced { history, from };
-                Some(self.put(name, |out| delta::write_replaced(step, out))?)
+        let mut writer = self.writer();
+        let steps = match (entries, made) {
+            (Some(entries), _) => writer.entries(manifest.history, &entries),
+            (None, Some(previous)) => {
+                let step = Delta::between(previous.payload(), next.payload());
+                let occasion = (now, Trigger::Source);
+                let step = writer.step(manifest.history, stored, occasion, &step);
+                step.map(|step| vec![step])
+            }
+            // A leader's serials are its own: what is stored of them may end anywhere.
+            (None, None) if self.authority != Authority::Own => {
+                self.forget()?;
+                return Ok(Stored::Behind);
+            }
+            (None, None) => {
+                let path = self.layout.manifest();
+                return Err(DiskError::gap(path, stored, next.serial()));
             }
         };
-        self.sync_feed()?;
-        manifest.deltas.push(DeltaRef {
-            from,
-            time,
-            trigger,
-            digest,
-            replaced,
-        });
+        let steps = steps.and_then(|steps| writer.sync().map(|()| steps));
+        self.adopt(writer.into_names());
+        manifest.deltas.extend(steps?);
         manifest.serial = next.serial();
         manifest.revision = next.revision();
         self.forget_steps(&mut manifest, next);
-        self.put_manifest(manifest, now)
+        self.put_manifest(manifest, now).map(|()| Stored::Durable)
     }
 
-    /// Stores a history of which nothing is stored. Its older steps are not: who needs them has
-    /// to have asked before the next start.
-    fn begin(&mut self, snapshot: &Snapshot, now: UnixTime) -> Result<(), KeepError> {
-        let made = self.put_set(snapshot).and_then(|set| {
-            let attributes = Some(self.put_attributes(snapshot, &set.digest)?);
-            self.sync_feed()?;
-            Ok(Manifest {
-                history: snapshot.name(),
-                serial: snapshot.serial(),
-                revision: snapshot.revision(),
-                timing: self.timing,
-                issued: now,
-                valid_until: now,
-                mirrored: false,
-                snapshot: set,
-                attributes,
-                deltas: Vec::new(),
-            })
-        });
-        // Until here the disk names nothing of this history.
-        let manifest = made.map_err(KeepError::Unstored)?;
-        let done = self.put_manifest(manifest, now);
-        done.map_err(|error| self.give_up(snapshot.name(), error))
-    }
-
-    /// Brings the set and the attributes of a stored history up to date.
-    fn refresh(
-        &mut self,
-        mut manifest: Manifest,
-        snapshot: &Snapshot,
-        now: UnixTime,
-    ) -> Result<(), KeepError> {
-        let known = manifest.attributes;
-        let known = known.map(|known| (known.serial, known.revision));
-        if known == Some((snapshot.serial(), snapshot.revision())) && !is_behind(&manifest) {
-            return match self.is_said(&manifest) {
-                true => Ok(()),
-                false => self.put_manifest(manifest, now).map_err(KeepError::Late),
-            };
-        }
-        manifest.revision = snapshot.revision();
-        let written = |state: &mut Self| {
-            let digest = match is_behind(&manifest) {
-                true => {
-                    manifest.snapshot = state.put_set(snapshot)?;
-                    manifest.snapshot.digest
-                }
-                false if manifest.snapshot.serial == snapshot.serial() => manifest.snapshot.digest,
-                false => snapshot::digest(snapshot.payload()),
-            };
-            manifest.attributes = Some(state.put_attributes(snapshot, &digest)?);
-            state.sync_feed()?;
-            state.forget_steps(&mut manifest, snapshot);
-            state.put_manifest(manifest, now)
-        };
-        // Whichever of the two manifests the disk holds now: both lead to this serial.
-        written(self).map_err(KeepError::Late)
-    }
-
-    /// Whether the disk says whose the history is, and until when a leader's word counts.
+    /// Whether the disk says whose the history is, with which timers, and until when a leader's
+    /// word counts.
     fn is_said(&self, stored: &Manifest) -> bool {
         match self.authority {
+            _ if stored.timing != self.timing => false,
             Authority::Own => !stored.mirrored,
             Authority::Leader(Validity {
                 issued,
@@ -322,6 +248,7 @@ impl<D: Disk> State<D> {
             Ok(()) => KeepError::Unstored(error),
             Err(_) => {
                 self.manifest = None;
+                self.epoch += 1;
                 self.lost = Some(history);
                 KeepError::Lost(error)
             }
@@ -339,7 +266,8 @@ impl<D: Disk> State<D> {
         }
         self.manifest = None;
         self.lost = None;
-        self.prune();
+        self.epoch += 1;
+        self.clear();
         Ok(())
     }
 
@@ -358,44 +286,68 @@ impl<D: Disk> State<D> {
         manifest.trim(Manifest::MAX_STEP_FILES);
     }
 
-    /// Removes the files that the manifest does not name. What cannot be removed is tried again.
-    fn prune(&mut self) {
-        let manifest = self.manifest.as_ref();
-        let named: BTreeSet<String> = manifest
-            .map(|manifest| manifest.files().map(|(name, _)| name.to_string()).collect())
-            .unwrap_or_default();
-        let (disk, layout) = (&mut self.disk, &self.layout);
-        self.present.retain(|name| {
-            let gone = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
-            let mut remove = || disk.remove(&layout.file(name));
-            named.contains(name) || remove().is_err_and(|error| !gone(error))
-        });
+    /// Knows of files that were written, or perhaps were.
+    fn adopt(&mut self, names: Vec<String>) {
+        let names = names.into_iter().map(|name| (name, None));
+        self.present.extend(names);
     }
 
-    fn put_set(&mut self, snapshot: &Snapshot) -> Result<SnapshotRef, DiskError> {
-        let (history, serial) = (snapshot.name(), snapshot.serial());
-        let name = FileName::Snapshot { history, serial };
-        let digest = self.put(name, |out| snapshot::write(snapshot.payload(), out))?;
-        Ok(SnapshotRef { serial, digest })
+    /// Removes the files that the manifest has not named for some time. What cannot be removed is
+    /// tried again.
+    fn prune(&mut self, now: UnixTime) {
+        let named = self.named();
+        let (mut over, mut spare) = (Vec::new(), Vec::new());
+        for (name, unnamed) in &mut self.present {
+            if named.contains(name) {
+                *unnamed = None;
+                continue;
+            }
+            let since = *unnamed.get_or_insert(now);
+            let large = match FileName::parse(name) {
+                Some(FileName::Snapshot { .. } | FileName::Attributes { .. }) => true,
+                Some(FileName::Delta { .. } | FileName::Replaced { .. }) | None => false,
+            };
+            if now.since(since) >= GRACE {
+                over.push(name.clone());
+            } else if large {
+                spare.push((since, name.clone()));
+            }
+        }
+        spare.sort_unstable();
+        let many = spare.len().saturating_sub(SPARE);
+        over.extend(spare.into_iter().take(many).map(|(_, name)| name));
+        over.iter().for_each(|name| self.remove(name));
     }
 
-    fn put_attributes(
-        &mut self,
-        snapshot: &Snapshot,
-        set: &Digest,
-    ) -> Result<AttributesRef, DiskError> {
-        let (serial, revision) = (snapshot.serial(), snapshot.revision());
-        let name = FileName::Attributes {
-            history: snapshot.name(),
-            serial,
-            revision,
-        };
-        let digest = self.put(name, |out| attributes::write(snapshot.data(), set, out))?;
-        Ok(AttributesRef {
-            serial,
-            revision,
-            digest,
-        })
+    /// Removes all files that the manifest does not name.
+    fn clear(&mut self) {
+        let names: Vec<String> = self.present.keys().cloned().collect();
+        self.remove_unnamed(&names);
+    }
+
+    /// Removes those of some files that the manifest does not name.
+    fn remove_unnamed(&mut self, names: &[String]) {
+        let named = self.named();
+        let unnamed = names.iter().filter(|name| !named.contains(*name));
+        unnamed.for_each(|name| self.remove(name));
+    }
+
+    fn remove(&mut self, name: &str) {
+        match self.disk.remove(&self.layout.file(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+            _ => {
+                self.present.remove(name);
+            }
+        }
+    }
+
+    fn named(&self) -> BTreeSet<String> {
+        let files = self.manifest.iter().flat_map(Manifest::files);
+        files.map(|(name, _)| name.to_string()).collect()
+    }
+
+    fn writer(&self) -> Writer<D> {
+        Writer::new(self.disk.clone(), self.layout.clone())
     }
 
     fn put_manifest(&mut self, mut manifest: Manifest, now: UnixTime) -> Result<(), DiskError> {
@@ -416,19 +368,6 @@ impl<D: Disk> State<D> {
         Ok(())
     }
 
-    /// Writes a file of the feed; it is durable once the folder is.
-    fn put(
-        &mut self,
-        name: FileName,
-        write: impl FnOnce(&mut Sealed<&mut D::File>) -> io::Result<()>,
-    ) -> Result<Digest, DiskError> {
-        let name = name.to_string();
-        let (from, to) = (self.layout.new_file(&name), self.layout.file(&name));
-        // Known even if the renaming is not certain.
-        self.present.insert(name);
-        self.disk.put(&from, &to, write)
-    }
-
     fn sync_feed(&mut self) -> Result<(), DiskError> {
         let folder = self.layout.feed();
         self.disk.sync_folder(folder).map_err(DiskError::at(folder))
@@ -442,4 +381,30 @@ fn is_behind(manifest: &Manifest) -> bool {
     let octets: u64 = steps.clone().map(|delta| delta.digest.octets).sum();
     steps.count() > STEPS_BEHIND
         || octets.saturating_mul(OCTETS_BEHIND) > manifest.snapshot.digest.octets
+}
+
+/// The steps of a history from a serial to a snapshot, oldest first; `None` where one is in no
+/// history.
+fn leading(to: &Snapshot, from: Serial) -> Option<Vec<&Entry>> {
+    let (mut at, mut steps) = (to.serial(), Vec::new());
+    let mut entries = to.entries();
+    while at != from {
+        let entry = entries.next_back().filter(|entry| entry.serial() == at)?;
+        at = entry.from();
+        steps.push(entry.as_ref());
+    }
+    steps.reverse();
+    Some(steps)
+}
+
+fn is_there(path: &Path) -> bool {
+    or_here(path).exists()
+}
+
+/// A path that can be opened: a relative one of one part has nothing above it.
+fn or_here(path: &Path) -> &Path {
+    match path.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => path,
+    }
 }

@@ -11,7 +11,12 @@ fn run(server: &mut Server, disk: &Sim, random: &mut Random, updates: usize) {
         if !server.publish(random, disk) {
             return;
         }
-        if random.below(3) > 0 && !server.settle(disk) {
+        let settled = match random.below(4) {
+            0 => true,
+            1 => server.settle_beside(random, disk),
+            _ => server.settle(disk),
+        };
+        if !settled {
             return;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{State, StateError};
+use super::super::State;
 use super::Random;
 use super::server::{Account, NOW, ROOT, Server};
 use super::sim::{Rest, Sim};
@@ -69,7 +69,7 @@ fn damage_never_makes_another_set() {
     let (disk, server) = stored(&mut random);
     let (mut whole, mut shorter, mut nothing) = (0, 0, 0);
     let entries = server.serving.as_ref().unwrap().entries().len();
-    for path in feed(&disk) {
+    for path in server.named() {
         let content = disk.content(&path);
         let places = (0..content.len()).step_by(5);
         let flipped = places.map(|place| {
@@ -117,7 +117,7 @@ fn a_missing_file_is_damage_too() {
     use super::super::Disk;
     let mut random = Random::new(32);
     let (disk, server) = stored(&mut random);
-    for path in feed(&disk) {
+    for path in server.named() {
         let mut disk = disk.rest(Rest::All, &mut random);
         disk.remove(&path).unwrap();
         let mut again = Server::start(disk.clone(), server.account.clone());
@@ -135,9 +135,8 @@ fn a_missing_file_is_damage_too() {
 fn a_set_without_attributes_ends_with_the_manifest() {
     let mut random = Random::new(33);
     let (disk, server) = stored(&mut random);
-    let path = feed(&disk)
-        .into_iter()
-        .find(|path| ends(path, "attributes"));
+    let mut named = server.named().into_iter();
+    let path = named.find(|path| ends(path, "attributes"));
     let again = restart(&disk, &path.unwrap(), b"", &server, &mut random);
     let snapshot = again.serving.unwrap();
     let ends = NOW.plus(7_200);
@@ -167,27 +166,51 @@ fn only_the_last_damaged_files_are_kept() {
 }
 
 #[test]
-fn what_a_later_version_wrote_is_left_alone() {
+fn what_a_later_version_wrote_is_set_aside_whole() {
     let mut random = Random::new(35);
-    let (disk, _) = stored(&mut random);
-    let before = disk.paths();
-    for (path, content) in [
-        ("/state/version", "2\n"),
+    let (disk, server) = stored(&mut random);
+    let known = |disk: &Sim, path: &Path| disk.content(path);
+    for (path, content, aside) in [
+        ("/state/version", "2\n", ["version", "feed"].as_slice()),
         (
             "/state/feed/manifest.json",
             "{\"rutter-feed\":2,\"more\":true}",
+            ["feed"].as_slice(),
         ),
     ] {
         let disk = disk.rest(Rest::All, &mut random);
         disk.damage(path.as_ref(), content.as_bytes());
-        let error = State::with_disk(disk.clone(), ROOT.as_ref(), NOW).unwrap_err();
-        let StateError::Newer { found, known, .. } = &error else {
-            panic!("{error}");
+        let before: Vec<(PathBuf, Vec<u8>)> = disk
+            .paths()
+            .into_iter()
+            .map(|path| (path.clone(), known(&disk, &path)))
+            .collect();
+        let mut again = Server::start(disk.clone(), server.account.clone());
+        assert!(again.serving.is_none());
+        let [damage] = &again.damage[..] else {
+            panic!("{:?}", again.damage);
         };
-        assert_eq!((*found, *known), (2, 1));
-        let text = format!("{path}: format 2 of a later version, and only 1 is known here");
-        assert_eq!(error.to_string(), text);
-        assert_eq!(disk.paths(), before);
+        let folder = "/state/later-2-1970-01-01T02:46:40Z";
+        let text = format!(
+            "{path}: format 2 of a later version, and only 1 is known here; set aside as {folder}"
+        );
+        assert_eq!(damage.to_string(), text);
+        for (path, content) in before {
+            let rest = path.strip_prefix("/state").unwrap();
+            if aside.iter().any(|name| rest.starts_with(name)) {
+                assert_eq!(known(&disk, &Path::new(folder).join(rest)), content);
+            }
+        }
+        // Another history is stored, and found.
+        again.publish(&mut random, &disk);
+        again.settle(&disk);
+        let last = Server::start(disk.rest(Rest::Durable, &mut random), again.account);
+        assert!(last.damage.is_empty() && last.serving.is_some());
+        assert_eq!(last.certain, again.certain);
+        assert_ne!(
+            last.serving.unwrap().name(),
+            server.serving.as_ref().unwrap().name()
+        );
     }
     // A damaged version is no later one.
     disk.damage("/state/version".as_ref(), b"x");
@@ -196,20 +219,27 @@ fn what_a_later_version_wrote_is_left_alone() {
     assert_eq!(disk.content("/state/version".as_ref()), b"1\n");
 }
 
+/// A follower that has the manifest from before still finds what it names, for some time.
 #[test]
-fn what_nothing_names_is_removed() {
+fn what_nothing_names_is_removed_later() {
     let mut random = Random::new(36);
     let (disk, mut server) = stored(&mut random);
-    for _ in 0..40 {
+    let mut gone = 0;
+    for second in 1..=40 {
+        let before = server.named();
         server.publish(&mut random, &disk);
-        server.settle(&disk);
-        let manifest = server.state.manifest().unwrap();
-        let mut named: Vec<PathBuf> = manifest
-            .files()
-            .map(|(name, _)| server.state.folder().join(name.to_string()))
-            .collect();
-        named.push("/state/feed/manifest.json".into());
-        named.sort();
-        assert_eq!(feed(&disk), named);
+        let serving = server.serving.clone().unwrap();
+        server.state.settle(&serving, NOW.plus(second)).unwrap();
+        let (now, named) = (feed(&disk), server.named());
+        gone += before.iter().filter(|path| !named.contains(path)).count();
+        assert!(before.iter().chain(&named).all(|path| now.contains(path)));
+        let large = |path: &&PathBuf| ends(path, "snapshot") || ends(path, "attributes");
+        assert!(now.iter().filter(large).count() <= 2 + 4);
+    }
+    assert!(gone > 10);
+    let serving = server.serving.clone().unwrap();
+    for (seconds, left) in [(600, true), (640, false)] {
+        server.state.settle(&serving, NOW.plus(seconds)).unwrap();
+        assert_eq!(feed(&disk) != server.named(), left, "{seconds}");
     }
 }

@@ -1,7 +1,8 @@
 //! A server as far as the state is concerned, which keeps account of all that routers ever saw.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::{Damage, KeepError, State, Stored};
 use super::Random;
@@ -65,7 +66,7 @@ impl Account {
 pub(super) struct Server {
     pub(super) state: State<Sim>,
     pub(super) account: Account,
-    pub(super) serving: Option<Snapshot>,
+    pub(super) serving: Option<Arc<Snapshot>>,
     pub(super) damage: Vec<Damage>,
     /// What the next start has to find, if nothing fails until then.
     pub(super) certain: Option<(HistoryName, Serial)>,
@@ -77,7 +78,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn start(disk: Sim, mut account: Account) -> Self {
         let (state, loaded) = State::with_disk(disk, Path::new(ROOT), NOW).unwrap();
-        let serving = loaded.history.map(|history| history.snapshot);
+        let serving = loaded.history.map(|history| Arc::new(history.snapshot));
         if let Some(snapshot) = &serving {
             assert!(account.sets.contains(snapshot.payload()), "no set of ours");
             account.issue(snapshot);
@@ -108,7 +109,7 @@ impl Server {
             }
         };
         self.possible = Some((next.name(), next.serial()));
-        let kept = self.state.publish(&next, self.serving.as_ref(), NOW);
+        let kept = self.state.publish(&next, self.serving.as_deref(), NOW);
         if disk.is_dead() {
             return false;
         }
@@ -135,7 +136,7 @@ impl Server {
             }
         };
         self.account.issue(&next);
-        self.serving = Some(next);
+        self.serving = Some(Arc::new(next));
         !disk.is_dead()
     }
 
@@ -146,15 +147,58 @@ impl Server {
         };
         self.possible = Some((serving.name(), serving.serial()));
         let kept = self.state.settle(serving, NOW);
+        self.settled(&kept, disk)
+    }
+
+    /// Writes behind while updates come; `false` when the power has gone.
+    pub(super) fn settle_beside(&mut self, random: &mut Random, disk: &Sim) -> bool {
+        let Some(serving) = self.serving.clone() else {
+            return true;
+        };
+        self.possible = Some((serving.name(), serving.serial()));
+        let settling = match self.state.begin_settle(&serving, NOW) {
+            Ok(Some(settling)) => settling,
+            kept => return self.settled(&kept.map(drop), disk),
+        };
+        for _ in 0..random.below(3) {
+            if !self.publish(random, disk) {
+                return false;
+            }
+        }
+        let settled = settling.write(&serving);
+        for _ in 0..random.below(3) {
+            if disk.is_dead() || !self.publish(random, disk) {
+                return false;
+            }
+        }
+        let latest = self.serving.clone().unwrap();
+        self.possible = Some((latest.name(), latest.serial()));
+        let kept = self.state.end_settle(settled, &latest, NOW);
+        self.settled(&kept, disk)
+    }
+
+    fn settled(&mut self, kept: &Result<(), KeepError>, disk: &Sim) -> bool {
         if disk.is_dead() {
             return false;
         }
         match kept {
-            Ok(()) => self.certain = self.possible,
+            Ok(()) => self.certain = self.state.manifest().and(self.possible),
             Err(KeepError::Late(_)) => {}
             Err(KeepError::Unstored(_) | KeepError::Lost(_)) => self.certain = None,
         }
         true
+    }
+
+    /// The files of the feed that have to be there.
+    pub(super) fn named(&self) -> Vec<PathBuf> {
+        let files = self.state.manifest().unwrap().files();
+        let folder = self.state.folder();
+        let mut named: Vec<_> = files
+            .map(|(name, _)| folder.join(name.to_string()))
+            .collect();
+        named.push(folder.join("manifest.json"));
+        named.sort();
+        named
     }
 
     /// Many payloads that stay, and some that come and go, so that not every step makes the set

@@ -211,6 +211,27 @@ impl Sim {
         inner.pending.push(change);
     }
 
+    /// A folder with all that is in it, and at once.
+    fn rename_folder(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.may(Operation::Rename)?;
+        let mut inner = self.0.borrow_mut();
+        let moved = |path: &Path| match path.strip_prefix(from) {
+            Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
+            Ok(rest) => to.join(rest),
+            Err(_) => path.to_owned(),
+        };
+        inner.folders = inner.folders.iter().map(|path| moved(path)).collect();
+        for names in [0, 1] {
+            let names = match names {
+                0 => &mut inner.names,
+                _ => &mut inner.durable,
+            };
+            let old = std::mem::take(names).into_iter();
+            *names = old.map(|(path, file)| (moved(&path), file)).collect();
+        }
+        Ok(())
+    }
+
     fn find(&self, path: &Path) -> io::Result<usize> {
         let found = self.0.borrow().names.get(path).copied();
         found.ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -267,7 +288,9 @@ impl Disk for Sim {
             .names
             .keys()
             .filter(|path| path.parent() == Some(folder));
-        let names = names.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        let folders = inner.folders.iter();
+        let all = names.chain(folders.filter(|path| path.parent() == Some(folder)));
+        let names = all.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
         Ok(names.collect())
     }
 
@@ -299,6 +322,9 @@ impl Disk for Sim {
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.0.borrow().folders.contains(from) {
+            return self.rename_folder(from, to);
+        }
         let file = self.find(from)?;
         self.may(Operation::Rename)?;
         self.change(Change {
