@@ -252,3 +252,27 @@ fn every_reason_of_a_refusal_is_in_the_readme() {
         assert!(section.contains(&format!("`{word}`")), "{word}");
     }
 }
+
+/// Leader and follower as the README has them, with keys as it makes them.
+#[test]
+fn the_chain_of_the_readme_is_a_configuration() {
+    let folder = temp_dir();
+    let at = folder.path();
+    let mut checked = 0;
+    for name in ["export.key", "leader"] {
+        let made = run(command(["keygen", "--out", name]).current_dir(at));
+        assert_eq!(made.err, "");
+    }
+    fs::rename(at.join("leader.pub"), at.join("leader.key.pub")).unwrap();
+    fs::copy(at.join("leader.key.pub"), at.join("leader.pub")).unwrap();
+    for block in blocks(&section("Leader and followers")) {
+        if !block.contains("state-dir") {
+            continue;
+        }
+        fs::write(at.join("rutter.toml"), &block).unwrap();
+        let ran = run(command(["config", "check", "rutter.toml"]).current_dir(at));
+        assert_eq!(ran.code, Some(0), "{block}\n{}{}", ran.out, ran.err);
+        checked += 1;
+    }
+    assert_eq!(checked, 2);
+}
