@@ -186,7 +186,11 @@ fn work(rows: &Rows, previous: Option<Arc<Snapshot>>, now: UnixTime) -> Work {
         pending: None,
         approved: None,
         lapsed: false,
-        guard: Guard::default(),
+        guard: Guard {
+            max_shrink: None,
+            max_growth: None,
+            ..Guard::default()
+        },
         updates: Standing::Clear,
         changes: Standing::Clear,
         previous,

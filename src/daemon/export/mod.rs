@@ -1,7 +1,7 @@
 //! Documents made of what is served, for everybody who reads documents.
 //!
 //! They are made by a task of their own, on a thread that may block, one at a time: a stream from
-//! the snapshot into files ([`make`]). Routers never wait for that, and neither does an update: of
+//! the snapshot into files (`make`). Routers never wait for that, and neither does an update: of
 //! several that come meanwhile only the newest is made. A document is made when somebody asks for
 //! it, and from then on after each update, as long as it was asked for since the last one. Whoever
 //! asks while a new one is being made waits for it a while, and then gets the one before.

@@ -5,7 +5,7 @@
 //! nothing expires here, nothing is filtered, and the guard judges nothing, because the leader has
 //! done all that, and a router may come from any other server that does the same. In every other
 //! case what is served is made here, and the leader's history is never gone on with: see
-//! `Turn::publish` in [`step`](super::step).
+//! `Turn::publish` in `step`.
 
 use std::cmp::Ordering;
 use std::fmt;

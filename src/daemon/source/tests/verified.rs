@@ -494,14 +494,15 @@ async fn what_gortrs_signatures_are_not_over_is_refused() {
     let site = Site::new().await;
     let key = key();
     let public = public(site.folder.path(), "pub", &key);
-    let good = gortr().signed(&key);
+    let terms = gortr();
+    let generated = format!("\"generated\":{}", terms.generated.seconds());
+    let good = terms.signed(&key);
     site.show("/json", good.as_str());
     let mut source = site.source(&[&public], Scheme::Gortr);
     source.max_bad_rows = 100;
     let mut running = start(source);
     list(running.next().await);
 
-    let generated = format!("\"generated\":{}", gortr().generated.seconds());
     // Two rows in one: their texts are the same, and without the comma's guard they are signed.
     let (hidden, shown) = (
         r#"{"prefix":"10.0.0.0/8","maxLength":16,"asn":65001},
