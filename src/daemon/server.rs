@@ -140,6 +140,7 @@ impl Server {
         let outlets = Outlets::start(stock, prepared, stopped.clone(), &mut works);
         let (keeper, kept) = state.unzip();
         let kept = kept.flatten();
+        let standing = keeper.as_ref().map(Keeper::standing);
         let mirrored = kept.as_ref().and_then(|kept| match kept.authority {
             Authority::Own => None,
             Authority::Leader(_) => Some(Arc::clone(&kept.snapshot)),
@@ -147,7 +148,8 @@ impl Server {
         let state = (keeper, kept);
         let pipeline = Pipeline::new(Arc::clone(&store), rules(&config), feeds, exceptions, state);
         let view = pipeline.subscribe();
-        let around = backend::around(&config, warnings);
+        let mut around = backend::around(&config, warnings);
+        around.state = standing;
         let around = watch::Sender::new(around);
         let exports = watch::Sender::new(Arc::new(config.export.clone()));
         let folder = export::folder(config.state_dir.as_deref());
