@@ -418,6 +418,7 @@ impl Server {
             self.start_slurm(&config.slurm, known);
         }
         self.show(&config, warnings.clone(), certificates);
+        self.forget_sources(&config);
         self.config = config;
         Ok(Changes { parts, warnings })
     }
@@ -480,6 +481,16 @@ impl Server {
             let task = known.unwrap_or_else(|| self.start_source(source));
             self.sources.insert(source.name.clone(), task);
         }
+    }
+
+    /// Removes what is kept of sources that are gone.
+    fn forget_sources(&mut self, config: &Config) {
+        let Some(state_dir) = config.state_dir.clone() else {
+            return;
+        };
+        let names: Vec<_> = config.sources.iter().map(|s| s.name.clone()).collect();
+        self.works
+            .spawn_blocking(move || keeper::forget_sources(&state_dir, &names));
     }
 
     fn start_source(&mut self, source: &Source) -> SourceTask {

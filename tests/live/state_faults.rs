@@ -234,11 +234,11 @@ impl Ledger {
     }
 
     #[track_caller]
-    fn issue(&mut self, has: Has, set: BTreeSet<Vec<u8>>) {
-        assert!(self.published.contains(&set), "{has:?} was never published");
+    fn issue(&mut self, has: Has, set: &BTreeSet<Vec<u8>>) {
+        assert!(self.published.contains(set), "{has:?} was never published");
         let key = (has.version, has.session, has.serial);
         let known = self.issued.entry(key).or_insert_with(|| set.clone());
-        assert!(*known == set, "{has:?} has two contents");
+        assert!(known == set, "{has:?} has two contents");
     }
 
     /// Asks from a serial that was issued. Whether the answer was an increment.
@@ -257,7 +257,7 @@ impl Ledger {
         assert_eq!(answer.has.session, from.session);
         let key = (from.version, from.session, from.serial);
         let set = applied(&self.issued[&key], &answer.payload);
-        self.issue(answer.has, set);
+        self.issue(answer.has, &set);
         Some(answer.has)
     }
 }
@@ -297,7 +297,7 @@ fn no_kill_gives_a_serial_another_content() {
         let known = &mut newest[usize::from(version - 1)];
         let mut router = Router::connect(cache.address());
         let answer = router.load(version);
-        ledger.issue(answer.has, answer.set());
+        ledger.issue(answer.has, &answer.set());
         let mut has = answer.has;
         if let Some(known) = *known {
             // The state was stored before the first kill.
