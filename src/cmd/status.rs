@@ -83,6 +83,7 @@ impl Display for Table<'_> {
         merge(f, &status.merge)?;
         guard(f, &status.guard, now)?;
         slurm(f, &status.slurm)?;
+        state(f, status)?;
         peers(f, status)
     }
 }
@@ -244,6 +245,25 @@ fn slurm(f: &mut fmt::Formatter<'_>, slurm: &SlurmStatus) -> fmt::Result {
     Ok(())
 }
 
+fn state(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
+    let Some(state) = &status.state else {
+        return Ok(());
+    };
+    write!(f, "state      ")?;
+    match &state.stored {
+        None => write!(f, "NOTHING IS STORED")?,
+        Some(stored) => {
+            let at = Ago(&stored.at, status.now.unix);
+            write!(f, "serial {} stored {at}", stored.serial)?;
+        }
+    }
+    writeln!(f, " in {}", state.folder)?;
+    if let Some(reason) = &state.failure {
+        writeln!(f, "           {reason}")?;
+    }
+    Ok(())
+}
+
 fn peers(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
     let sessions = &status.sessions;
     write!(
@@ -389,6 +409,10 @@ mod tests {
                 }],
                 "filters": 1, "assertions": 2, "removed": 4, "added": 1, "idle": ["x"],
             },
+            "state": {
+                "folder": "/var/lib/rutter", "failures": 2, "failure": "no space",
+                "stored": {"history": "00", "serial": 7, "at": moment(99_990)},
+            },
             "listeners": [{
                 "transport": "tcp", "address": "[::]:323", "allow": ["192.0.2.0/24"],
             }, {
@@ -435,6 +459,8 @@ guard      shrink 10%, growth any, when stale keep
 slurm      applied: 1 filters take 4 away, 2 assertions add 1
            /etc/s.json: a comma too many
            1 without effect
+state      serial 7 stored 10s ago in /var/lib/rutter
+           no space
 routers    12 of 10000 connected, 6 refused
            tcp://[::]:323 for 192.0.2.0/24
            ssh://[::]:22 for this host but not 192.0.2.9/32 through 198.51.100.0/24

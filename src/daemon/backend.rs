@@ -204,6 +204,7 @@ pub(super) fn around(config: &Config, warnings: Vec<String>) -> Around {
         connections: config.limits.connections,
         reload: None,
         reloads: [0, 0],
+        state: None,
         warnings,
         places: Vec::new(),
     }

@@ -485,3 +485,6 @@ pub fn forget_sources(state_dir: &Path, names: &[Box<str>]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,6 +120,23 @@ const RELOAD_OK: Metric = Metric::gauge(
     "1 when the last reload was taken, 0 when refused",
 );
 
+const STATE_FAILING: Metric = Metric::gauge(
+    "rutter_state_failing",
+    "1 while not all is stored for the next start",
+);
+const STATE_FAILURES: Metric = Metric::counter(
+    "rutter_state_failures_total",
+    "Attempts to store the state that failed",
+);
+const STATE_SERIAL: Metric = Metric::gauge(
+    "rutter_state_serial",
+    "The serial that the next start goes on from",
+);
+const STATE_STORED: Metric = Metric::gauge(
+    "rutter_state_stored_timestamp_seconds",
+    "When that was written",
+);
+
 const CERTIFICATES: Metric = Metric::gauge(
     "rutter_certificate_expiry_timestamp_seconds",
     "When a certificate is over, by the file it is from",
@@ -174,6 +191,7 @@ pub(super) fn write(
     sources(out, view, now);
     guard(out, view);
     slurm(out, view);
+    state(out, around);
     reloads(out, around);
     let mut family = out.family(&CERTIFICATES);
     // A file may have several, and a series has one value: the first end is what to act on.
@@ -343,6 +361,21 @@ fn slurm(out: &mut Exposition, view: &View) {
         .sample(&[], view.counts.slurm_failures);
 }
 
+fn state(out: &mut Exposition, around: &Around) {
+    let Some(standing) = &around.state else {
+        return;
+    };
+    let standing = standing.borrow();
+    out.family(&STATE_FAILING)
+        .sample(&[], standing.failure.is_some());
+    out.family(&STATE_FAILURES).sample(&[], standing.failures);
+    if let Some(held) = standing.stored {
+        out.family(&STATE_SERIAL)
+            .sample(&[], held.serial.into_u32());
+        out.family(&STATE_STORED).sample(&[], held.at);
+    }
+}
+
 fn reloads(out: &mut Exposition, around: &Around) {
     let [taken, refused] = around.reloads;
     out.family(&RELOADS)
@@ -451,6 +484,7 @@ mod tests {
             connections: 1,
             reload: None,
             reloads: [0, 0],
+            state: None,
             warnings: Vec::new(),
             places: vec![super::super::publish::Standing::new("/srv/feed")],
         };

@@ -140,6 +140,7 @@ impl Server {
         let outlets = Outlets::start(stock, prepared, stopped.clone(), &mut works);
         let (keeper, kept) = state.unzip();
         let kept = kept.flatten();
+        let standing = keeper.as_ref().map(Keeper::standing);
         let mirrored = kept.as_ref().and_then(|kept| match kept.authority {
             Authority::Own => None,
             Authority::Leader(_) => Some(Arc::clone(&kept.snapshot)),
@@ -147,7 +148,8 @@ impl Server {
         let state = (keeper, kept);
         let pipeline = Pipeline::new(Arc::clone(&store), rules(&config), feeds, exceptions, state);
         let view = pipeline.subscribe();
-        let around = backend::around(&config, warnings);
+        let mut around = backend::around(&config, warnings);
+        around.state = standing;
         let around = watch::Sender::new(around);
         let exports = watch::Sender::new(Arc::new(config.export.clone()));
         let folder = export::folder(config.state_dir.as_deref());
@@ -416,6 +418,7 @@ impl Server {
             self.start_slurm(&config.slurm, known);
         }
         self.show(&config, warnings.clone(), certificates);
+        self.forget_sources(&config);
         self.config = config;
         Ok(Changes { parts, warnings })
     }
@@ -478,6 +481,16 @@ impl Server {
             let task = known.unwrap_or_else(|| self.start_source(source));
             self.sources.insert(source.name.clone(), task);
         }
+    }
+
+    /// Removes what is kept of sources that are gone.
+    fn forget_sources(&mut self, config: &Config) {
+        let Some(state_dir) = config.state_dir.clone() else {
+            return;
+        };
+        let names: Vec<_> = config.sources.iter().map(|s| s.name.clone()).collect();
+        self.works
+            .spawn_blocking(move || keeper::forget_sources(&state_dir, &names));
     }
 
     fn start_source(&mut self, source: &Source) -> SourceTask {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::config::{Guard, Merge, MergeMode, OnTimeout, Stale};
 use crate::http::shape::{
     Agreement, CertificateStatus, Change, Check, GuardStatus, Held, HeldKind, ListenerStatus,
     MergeStatus, Moment, Ready, Refused, ReloadStatus, Serving, SessionStatus, SlurmFile,
-    SlurmState, SlurmStatus, SourceState, SourceStatus, Status, millis,
+    SlurmState, SlurmStatus, SourceState, SourceStatus, StateStatus, Status, Stored, millis,
 };
 use crate::payload::census;
 use crate::payload::{Kind, UnixTime};
@@ -16,6 +18,7 @@ use super::counters::Refusal;
 use super::pipeline::feed::Feed;
 use super::publish::{self, Standing};
 use super::session::Shared;
+use super::standing;
 use super::view::{Hold, View};
 
 /// What is known beside what the pipeline knows.
@@ -33,6 +36,8 @@ pub(super) struct Around {
     pub(super) reload: Option<ReloadStatus>,
     /// Reloads since the start, and how many of them were refused.
     pub(super) reloads: [u64; 2],
+    /// How the keeping of the state goes, where there is a state directory.
+    pub(super) state: Option<watch::Receiver<standing::Standing>>,
     /// What is odd about the configuration.
     pub(super) warnings: Vec<String>,
     /// How it stands with the places where the feed is laid out.
@@ -51,6 +56,7 @@ pub(super) fn status(view: &View, around: &Around, shared: &Shared, now: UnixTim
         merge: merge(view),
         guard: guard(view),
         slurm: slurm(view),
+        state: around.state.as_ref().map(|state| kept(&state.borrow())),
         listeners: around.listeners.clone(),
         certificates: around.certificates.iter().map(certificate).collect(),
         sessions: sessions(shared, around.connections),
@@ -340,6 +346,22 @@ fn slurm(view: &View) -> SlurmStatus {
         removed: effect.map_or(0, |effect| count(effect.removed())),
         added: effect.map_or(0, |effect| count(effect.added())),
         idle: idle.take(IDLE).map(|entry| entry.to_string()).collect(),
+    }
+}
+
+fn kept(standing: &standing::Standing) -> StateStatus {
+    StateStatus {
+        folder: standing.folder.display().to_string(),
+        stored: standing.stored.map(|held| Stored {
+            history: held.history.to_string(),
+            serial: held.serial.into_u32(),
+            at: held.at.into(),
+        }),
+        failure: standing
+            .failure
+            .as_ref()
+            .map(|trouble| trouble.reason.clone()),
+        failures: standing.failures,
     }
 }
 

@@ -49,6 +49,9 @@ pub struct Status {
     pub guard: GuardStatus,
     /// The local exceptions.
     pub slurm: SlurmStatus,
+    /// What is kept for the next start; absent without a state directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateStatus>,
     /// Where routers connect.
     pub listeners: Vec<ListenerStatus>,
     /// The certificates that listeners show or trust.
@@ -146,6 +149,32 @@ pub struct Serving {
     pub aspas: u64,
     /// Whether the set is kept from routers: the data are stale and the policy is `no-data`.
     pub withheld: bool,
+}
+
+/// What is kept for the next start.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct StateStatus {
+    /// The state directory.
+    pub folder: String,
+    /// What the next start goes on from; absent while that is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
+    /// Why not all is stored; absent while it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Attempts that failed, since the start.
+    pub failures: u64,
+}
+
+/// A serial that outlives the server.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Stored {
+    /// The name of the history: 32 hexadecimal digits.
+    pub history: String,
+    /// The serial.
+    pub serial: u32,
+    /// When that was written.
+    pub at: Moment,
 }
 
 /// How a source is.

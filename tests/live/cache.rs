@@ -67,6 +67,40 @@ impl Cache {
     /// after two seconds.
     #[track_caller]
     pub(crate) fn with_state(folder: tempfile::TempDir, listen: SocketAddr, rest: &str) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_rutter"));
+        Self::with_state_by(program, folder, listen, rest)
+    }
+
+    /// The same, with files of so many KiB at most, until [`raise`](Self::raise). What is too
+    /// large fails to be written and ends nothing.
+    #[track_caller]
+    pub(crate) fn with_small_state(folder: tempfile::TempDir, kib: u32, rest: &str) -> Self {
+        let mut program = Command::new("bash");
+        program.arg("-c").arg(format!(
+            "trap '' XFSZ; ulimit -S -f {kib}; exec \"$0\" \"$@\""
+        ));
+        program.arg(env!("CARGO_BIN_EXE_rutter"));
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::with_state_by(program, folder, listen, rest)
+    }
+
+    /// Lets files be as large as they want to be.
+    pub(crate) fn raise(&self) {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let limit = rustix::process::Rlimit {
+            current: None,
+            maximum: None,
+        };
+        rustix::process::prlimit(id, rustix::process::Resource::Fsize, limit).unwrap();
+    }
+
+    #[track_caller]
+    fn with_state_by(
+        program: Command,
+        folder: tempfile::TempDir,
+        listen: SocketAddr,
+        rest: &str,
+    ) -> Self {
         write_config(&folder, "", rest);
         let config = config_in(&folder).into_os_string().into_string().unwrap();
         let state = folder.path().join("state");
@@ -83,7 +117,7 @@ impl Cache {
             "--set",
             "rtr.retry=2s",
         ];
-        Self::spawn_with(folder, &arguments, Stdio::null(), &listen)
+        Self::spawn_by(program, folder, &arguments, Stdio::null(), &listen)
     }
 
     /// The same with a listener over something else than TCP, as these keys say.
@@ -186,9 +220,21 @@ impl Cache {
         input: Stdio,
         listen: &str,
     ) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_rutter"));
+        Self::spawn_by(program, folder, arguments, input, listen)
+    }
+
+    #[track_caller]
+    fn spawn_by(
+        mut program: Command,
+        folder: tempfile::TempDir,
+        arguments: &[&str],
+        input: Stdio,
+        listen: &str,
+    ) -> Self {
         let log = folder.path().join("server.log");
         let output = fs::File::create(&log).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_rutter"))
+        let child = program
             .args(["--log", "info,rutter::daemon=debug", "serve"])
             .args(arguments)
             .env("NO_PROXY", "127.0.0.1")

@@ -66,6 +66,8 @@ mod sources;
 #[cfg(test)]
 mod ssh;
 #[cfg(test)]
+mod state_faults;
+#[cfg(test)]
 mod stop;
 #[cfg(test)]
 mod strangers;

@@ -1,5 +1,6 @@
 //! A restart: routers go on as if nothing had been.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use rustix::process::Signal;
@@ -9,10 +10,11 @@ use super::router::{NOTIFY, Router, announced, increment};
 use crate::support::payloads::{Payloads, Prng};
 use crate::support::{temp_dir, wait_for};
 
-const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-const SOURCE: &str = "[[source]]\nurl = \"vrps.json\"\n";
+pub(crate) const ANYWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const SOURCE: &str = "[[source]]\nurl = \"vrps.json\"\n";
 
-fn start(payloads: &Payloads) -> Cache {
+pub(crate) fn start(payloads: &Payloads) -> Cache {
     let folder = temp_dir();
     payloads.write_json(&folder.path().join("vrps.json"));
     let cache = Cache::with_state(folder, ANYWHERE, SOURCE);
@@ -21,7 +23,7 @@ fn start(payloads: &Payloads) -> Cache {
 }
 
 /// Waits until the first set of a history is stored.
-fn stored(cache: &Cache) {
+pub(crate) fn stored(cache: &Cache) {
     let manifest = cache.folder().join("state/feed/manifest.json");
     wait_for("a stored history", PATIENCE, || {
         manifest.exists().then_some(()).ok_or_else(|| cache.log())
@@ -69,4 +71,69 @@ fn a_router_goes_on_from_its_serial_after_a_restart() {
         }
         before = payloads.clone();
     }
+}
+
+/// Nothing is withdrawn because the source is not there, and nobody is told of anything.
+#[test]
+fn what_was_served_is_served_without_any_source() {
+    let payloads = Payloads::all_kinds(300, &mut Prng::new(2));
+    let cache = start(&payloads);
+    let has = Router::connect(cache.address()).load(2).has;
+    let before = cache.status();
+    let folder = cache.kill();
+    fs::remove_file(folder.path().join("vrps.json")).unwrap();
+    let cache = Cache::with_state(folder, ANYWHERE, SOURCE);
+    // From the first moment on, whatever becomes of the source.
+    let status = cache.status();
+    assert!(status.ready.ready, "{:?}", status.ready);
+    cache.says(&["source fails, and has no data yet"]);
+    let mut router = Router::connect(cache.address());
+    let update = router.update(has);
+    assert_eq!((update.has, update.payload.len()), (has, 0));
+    assert!(router.load(2).set() == announced(&payloads, 2));
+    let status = cache.until("the failure is known", |status| {
+        status.sources[0].last_attempt.is_some()
+    });
+    let (old, new) = (before.serving.unwrap(), status.serving.unwrap());
+    assert_eq!((old.history, old.serial), (new.history.clone(), new.serial));
+    let stored = status.state.unwrap().stored.unwrap();
+    assert_eq!((stored.history, stored.serial), (new.history, new.serial));
+    // It comes back with what it had, which is nothing new.
+    payloads.write_json(&cache.source());
+    cache.says(&["source loaded"]);
+    let status = cache.until("the source is back", |status| status.sources[0].rows > 0);
+    assert_eq!(status.serving.unwrap().serial, has.serial);
+    assert_eq!(cache.said(&["published"]), 0, "{}", cache.log());
+}
+
+/// Each step is kept, those before the first set too, so that all routers of before go on.
+#[test]
+fn routers_of_every_serial_go_on() {
+    let mut random = Prng::new(3);
+    let mut sets = vec![Payloads::vrps(2_000, &mut random)];
+    let cache = start(&sets[0]);
+    let mut router = Router::connect(cache.address());
+    let mut all = vec![router.load(1).has];
+    for _ in 0..6 {
+        let next = sets.last().unwrap().changed(8, 5, &mut random);
+        cache.publish(&next);
+        router.expect(NOTIFY);
+        all.push(router.update(*all.last().unwrap()).has);
+        sets.push(next);
+    }
+    let last = *all.last().unwrap();
+    let cache = Cache::with_state(cache.kill(), ANYWHERE, SOURCE);
+    let mut router = Router::connect(cache.address());
+    for (has, set) in all.iter().zip(&sets) {
+        let update = router.update(*has);
+        assert_eq!(update.has, last);
+        assert!(update.set() == increment(set, sets.last().unwrap(), 1));
+    }
+    let metrics = cache.metrics();
+    let serial = format!("\nrutter_state_serial {}\n", last.serial);
+    assert!(metrics.contains(&serial), "{metrics}");
+    assert!(
+        metrics.contains("\nrutter_state_failures_total 0\n"),
+        "{metrics}"
+    );
 }

@@ -152,14 +152,10 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         Selection::Merge { places, least } => Some(merged(&kept, places, *least)),
     };
     let fresh = candidate.is_some();
-    // After a restart nothing was accepted yet, but something is served: a first load that would
-    // take too much of it away does not pass.
-    let restored = work
-        .previous
-        .as_deref()
-        .map(|previous| previous.data().rows());
-    let known = before.as_ref().or(restored);
-    let judged = candidate.map(|candidate| judge_update(work, known, candidate));
+    let judged = candidate.and_then(|candidate| {
+        let changes = changes(work, before.as_ref(), &candidate)?;
+        Some(judge_update(work, changes, candidate))
+    });
     let mut turn = Turn {
         gone,
         candidate: None,
@@ -385,12 +381,29 @@ fn merged(kept: &[Option<Rows>], places: &[usize], least: usize) -> Rows {
     }
 }
 
-fn judge_update(work: &Work, before: Option<&Rows>, candidate: Rows) -> (Standing, Verdict, Rows) {
-    // The first load passes, and what is the same needs no look.
-    let changes = match before {
-        Some(before) if !before.shares_all(&candidate) => census(before, &candidate),
-        _ => Vec::new(),
-    };
+/// What a candidate takes away and brings. After a restart nothing was accepted yet but something
+/// is served, so the two are compared with exceptions; `None` while those are not known.
+fn changes(work: &Work, before: Option<&Rows>, candidate: &Rows) -> Option<Vec<Change>> {
+    let restored = work.previous.as_deref();
+    Some(match (before, restored) {
+        // What is the same needs no look.
+        (Some(before), _) if before.shares_all(candidate) => Vec::new(),
+        (Some(before), _) => census(before, candidate),
+        (None, Some(restored)) => {
+            let pending = work.pending.as_ref().map(|pending| &pending.exceptions);
+            let exceptions = work.in_force.as_ref().or(pending)?;
+            let excepted = |rows: &Rows| match exceptions.len() {
+                0 => rows.clone(),
+                _ => exceptions.apply(rows, Attribute::LOCAL).rows,
+            };
+            census(&excepted(restored.data().rows()), &excepted(candidate))
+        }
+        // The very first load passes.
+        (None, None) => Vec::new(),
+    })
+}
+
+fn judge_update(work: &Work, changes: Vec<Change>, candidate: Rows) -> (Standing, Verdict, Rows) {
     let excess = guard::excess(&work.guard, changes);
     let digest = || Digest::of_rows(&candidate);
     let (standing, verdict) = guard::judge(

@@ -8,7 +8,7 @@ use super::step::{Pending, Selection, Serving, Turn, Work, step};
 use super::*;
 use crate::config::{Guard, Merge, MergeMode, Source, Stale};
 use crate::daemon::authority::Authority;
-use crate::payload::{Attribute, RowsBuilder};
+use crate::payload::{Attribute, DataSet, RowsBuilder};
 use crate::rtr::snapshot::Entry;
 use crate::rtr::{Serial, Timing};
 use crate::slurm::{self, AspaOverlap, Reading};
@@ -474,6 +474,47 @@ async fn expiry_makes_at_most_one_serial_a_minute() {
 #[tokio::test]
 async fn nothing_expires_when_nothing_says_so() {
     assert!(pipeline().expiry_due().is_none());
+}
+
+/// The first turn after a restart, with these rows served already.
+fn restarted(served: &Rows, source: Rows) -> Line {
+    let mut line = Line::new(&[Some(source)]);
+    let name = HistoryName::new([9; 16]);
+    line.work.previous = Some(Arc::new(Snapshot::first(name, DataSet::new(served))));
+    line
+}
+
+#[test]
+fn the_first_load_after_a_restart_is_compared_with_what_is_served() {
+    let mut line = restarted(&rows(0..100, None), rows(0..80, None));
+    let turn = line.turn();
+    assert!(turn.updates.held().is_some());
+    assert!(turn.baseline.is_none() && turn.candidate.is_some());
+    assert_eq!(line.served.as_ref().unwrap().len(), 100);
+    let serial = line.serial();
+    line.work.sources = vec![Some(rows(0..95, None))];
+    let turn = line.turn();
+    assert_eq!(turn.update_verdict, Verdict::Harmless);
+    assert_eq!(line.served.as_ref().unwrap().len(), 95);
+    assert_eq!(line.serial(), serial.next());
+}
+
+#[test]
+fn what_exceptions_do_is_no_change_after_a_restart() {
+    // What is served is without 10.1.0.0/16, and what the source has is with it.
+    let mut line = restarted(&rows(0..256, None), rows(0..400, None));
+    line.work.guard.max_growth = Some(crate::config::Percent(10));
+    line.work.in_force = None;
+    let turn = line.turn();
+    // Nothing is accepted before the exceptions are known.
+    assert!(turn.baseline.is_none() && turn.candidate.is_none());
+    assert!(!turn.lapsed && turn.updates.held().is_none());
+    assert_eq!(line.served.as_ref().unwrap().len(), 256);
+    line.work.pending = Some(exceptions("10.1.0.0/16"));
+    let turn = line.turn();
+    assert_eq!(turn.update_verdict, Verdict::Harmless);
+    assert!(matches!(turn.serving, Serving::Same) && turn.in_force.is_some());
+    assert_eq!(line.served.as_ref().unwrap().len(), 256);
 }
 
 #[test]

@@ -324,6 +324,7 @@ pub(super) fn status(ready: Ready) -> Status {
             added: 0,
             idle: Vec::new(),
         },
+        state: None,
         listeners: Vec::new(),
         certificates: Vec::new(),
         sessions: SessionStatus::default(),
