@@ -86,7 +86,7 @@ fn what_was_served_is_served_without_any_source() {
     // From the first moment on, whatever becomes of the source.
     let status = cache.status();
     assert!(status.ready.ready, "{:?}", status.ready);
-    cache.says(&["source fails, and has no data yet"]);
+    cache.says(&["source fails, last good data stays"]);
     let mut router = Router::connect(cache.address());
     let update = router.update(has);
     assert_eq!((update.has, update.payload.len()), (has, 0));
