@@ -234,6 +234,9 @@ async fn files_are_what_the_manifest_names_or_nothing() {
     .await;
 }
 
+/// What is done to a file.
+type Spoil<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 async fn every_fault(
     leader: &Leader,
     web: &Web,
@@ -247,7 +250,7 @@ async fn every_fault(
             let middle = octets.len() / 2;
             octets[middle] ^= 1;
         };
-        let faults: [(&dyn Fn(&mut Vec<u8>), &[&str]); 5] = [
+        let faults: [(Spoil<'_>, &[&str]); 5] = [
             (&flipped, &["feed"]),
             (&|octets| octets.truncate(octets.len() - 1), &["feed"]),
             (&|octets| octets.push(0), &["feed", "too_large"]),
