@@ -1,6 +1,7 @@
 //! Sources are run as the daemon runs them, against real files and a real socket.
 
 mod cache;
+mod feed;
 mod file;
 mod folder;
 mod http;

@@ -30,7 +30,7 @@ impl Random {
         (self.0 >> 11) % limit
     }
 
-    fn chance(&mut self) -> bool {
+    pub(crate) fn chance(&mut self) -> bool {
         self.below(2) == 0
     }
 }
@@ -88,7 +88,7 @@ fn serials(random: &mut Random, count: usize) -> Vec<Snapshot> {
     serials
 }
 
-fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
+pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
     let mut octets = Vec::new();
     write(&mut octets).unwrap();
     octets

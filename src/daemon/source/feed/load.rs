@@ -1,13 +1,14 @@
 //! From a manifest to what is served: which files it takes, and what they make.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::super::error::SourceError;
+use super::super::error::{Phase, SourceError};
 use super::files::Files;
 use crate::daemon::random;
 use crate::feed::history::{News, Parts, compose, compose_after};
@@ -32,6 +33,8 @@ pub(super) struct Load {
     pub(super) files: Files,
     /// The most octets of a file, and of the steps that are needed together.
     pub(super) max_octets: u64,
+    /// How long all that is needed may take, and older steps at most.
+    pub(super) timeout: Duration,
     pub(super) at: Endpoint,
 }
 
@@ -90,7 +93,7 @@ impl Load {
             Lack::Number => self.manifest.deltas.len(),
             Lack::Steps(place) => place,
         };
-        let deltas = self.steps(place).await?;
+        let deltas = self.in_time(self.steps(place)).await?;
         let news = News {
             deltas,
             attributes: None,
@@ -110,7 +113,8 @@ impl Load {
         let named = self.manifest.attributes.as_ref();
         let named = named.ok_or(SourceError::Reader)?;
         self.allow(named.digest.octets)?;
-        let attributes = Some(self.files.attributes(&self.manifest, named).await?);
+        let attributes = self.files.attributes(&self.manifest, named);
+        let attributes = Some(self.in_time(attributes).await?);
         let deltas = Vec::new();
         self.go_on(served, News { deltas, attributes }).await
     }
@@ -131,24 +135,11 @@ impl Load {
     /// Everything anew, older steps included.
     async fn all(&self, previous: Option<&Arc<Snapshot>>) -> Result<Arc<Snapshot>, SourceError> {
         let manifest = &self.manifest;
-        self.allow(manifest.snapshot.digest.octets)?;
-        let snapshot = self.files.set(manifest).await?;
-        let attributes = match &manifest.attributes {
-            None => None,
-            Some(named) => {
-                self.allow(named.digest.octets)?;
-                Some(self.files.attributes(manifest, named).await?)
-            }
-        };
         let forwards = manifest.steps_before_snapshot();
-        let needed = self.steps(forwards).await?;
+        let mut parts = self.in_time(self.needed(forwards)).await?;
         let mut deltas = self.older_steps(forwards).await;
-        deltas.extend(needed);
-        let parts = Parts {
-            snapshot,
-            attributes,
-            deltas,
-        };
+        deltas.append(&mut parts.deltas);
+        parts.deltas = deltas;
         let (manifest, previous) = (Arc::clone(manifest), previous.cloned());
         let made = spawn_blocking(move || {
             let mut restored = compose(&manifest, parts)?;
@@ -159,6 +150,26 @@ impl Load {
             }))
         });
         self.made(made.await.map_err(|_| SourceError::Reader)?)
+    }
+
+    /// The set, its attributes, and the steps from this place on.
+    async fn needed(&self, forwards: usize) -> Result<Parts, SourceError> {
+        let manifest = &self.manifest;
+        self.allow(manifest.snapshot.digest.octets)?;
+        let snapshot = self.files.set(manifest).await?;
+        let attributes = match &manifest.attributes {
+            None => None,
+            Some(named) => {
+                self.allow(named.digest.octets)?;
+                Some(self.files.attributes(manifest, named).await?)
+            }
+        };
+        let deltas = self.steps(forwards).await?;
+        Ok(Parts {
+            snapshot,
+            attributes,
+            deltas,
+        })
     }
 
     /// All steps from this place on.
@@ -185,7 +196,7 @@ impl Load {
         });
         let from = end.saturating_sub(few.count());
         let mut found = Found::default();
-        let deadline = Instant::now() + BACKFILL;
+        let deadline = Instant::now() + BACKFILL.min(self.timeout);
         match timeout_at(deadline, self.ask(&mut found, from, end)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => debug!(at = %self.at, %error, "older steps of a feed left out"),
@@ -198,14 +209,16 @@ impl Load {
         unbroken
     }
 
-    /// Asks for the steps between two places, the newest first, some at once, until there is an
-    /// error.
+    /// Asks for the steps between two places, the newest first, some at once. After an error no
+    /// others are asked for, but those that were asked for already still come.
     async fn ask(&self, found: &mut Found, from: usize, end: usize) -> Result<(), SourceError> {
         found.deltas.resize_with(end.saturating_sub(from), || None);
         let mut left = (from..end).rev();
+        let mut failure = None;
         let mut asked: JoinSet<(usize, Result<Delta, SourceError>)> = JoinSet::new();
         loop {
-            while asked.len() < AT_ONCE
+            while failure.is_none()
+                && asked.len() < AT_ONCE
                 && let Some(place) = left.next()
             {
                 let (files, manifest) = (self.files.share(), Arc::clone(&self.manifest));
@@ -218,13 +231,36 @@ impl Load {
                 });
             }
             let Some(answer) = asked.join_next().await else {
-                return Ok(());
+                return failure.map_or(Ok(()), Err);
             };
             let (place, step) = answer.map_err(|_| SourceError::Reader)?;
-            if let Some(place) = found.deltas.get_mut(place) {
-                *place = Some(step?);
+            match (step, found.deltas.get_mut(place)) {
+                (Ok(step), Some(place)) => *place = Some(step),
+                (Ok(_), None) => {}
+                (Err(error), _) => failure = Some(error),
             }
         }
+    }
+
+    async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<T, SourceError> {
+        let limit = self.timeout;
+        let done = timeout(limit, Box::pin(work)).await;
+        done.unwrap_or_else(|_| {
+            Err(match &self.at {
+                Endpoint::Feed(url) => SourceError::Timeout {
+                    url: url.clone(),
+                    phase: Phase::Total,
+                    limit,
+                },
+                other => SourceError::File {
+                    path: other.to_string().into(),
+                    error: io::ErrorKind::TimedOut.into(),
+                },
+            })
+        })
     }
 
     fn allow(&self, octets: u64) -> Result<(), SourceError> {

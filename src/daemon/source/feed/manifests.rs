@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
-use super::super::error::{ManifestKind, Phase, SourceError};
+use super::super::error::{ManifestKind, SourceError};
 use super::super::intake::{Bridge, Failure};
 use super::super::unix_now;
 use super::super::web::{Fetcher, Place};
@@ -184,21 +184,6 @@ impl Manifests {
     pub(super) fn check(&self, manifest: &Manifest) -> Result<(), SourceError> {
         let counts = manifest.counts_at(unix_now());
         counts.map_err(|error| self.refused(error))
-    }
-
-    /// What it means when the files take too long.
-    pub(super) fn late(&self, limit: Duration) -> SourceError {
-        match &self.way {
-            Way::Web { folder, .. } => SourceError::Timeout {
-                url: folder.clone(),
-                phase: Phase::Total,
-                limit,
-            },
-            Way::Folder { path, .. } => SourceError::File {
-                path: path.clone(),
-                error: io::ErrorKind::TimedOut.into(),
-            },
-        }
     }
 
     fn refused(&self, error: ManifestError) -> SourceError {

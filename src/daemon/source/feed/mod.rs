@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use self::load::{Load, lacks_attributes};
 use self::manifests::{Arrived, Manifests, Waited, is_missing};
@@ -315,8 +315,7 @@ impl Follower {
             error,
         })?;
         let load = self.load(&manifest);
-        let served = load.served(self.snapshot.as_ref());
-        let snapshot = self.in_time(served).await?;
+        let snapshot = load.served(self.snapshot.as_ref()).await?;
         let mark = manifest.mark();
         if advance == Some(Advance::Afresh) {
             // What is served from now on is of this history, and what is kept must not be of
@@ -333,8 +332,7 @@ impl Follower {
         let taken = self.taken.as_ref().zip(self.snapshot.as_ref());
         let ((manifest, _), snapshot) = taken.ok_or(SourceError::Reader)?;
         let load = self.load(manifest);
-        let completed = self.in_time(load.with_attributes(snapshot)).await?;
-        self.snapshot = Some(completed);
+        self.snapshot = Some(load.with_attributes(snapshot).await?);
         Ok(())
     }
 
@@ -343,16 +341,9 @@ impl Follower {
             manifest: Arc::clone(manifest),
             files: self.manifests.files(),
             max_octets: self.max_octets,
+            timeout: self.timeout,
             at: self.manifests.at().clone(),
         }
-    }
-
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, SourceError>>,
-    ) -> Result<T, SourceError> {
-        let done = timeout(self.timeout, Box::pin(work)).await;
-        done.unwrap_or_else(|_| Err(self.manifests.late(self.timeout)))
     }
 
     /// What is to be delivered after an attempt.

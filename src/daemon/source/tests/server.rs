@@ -112,7 +112,7 @@ impl Drop for Server {
     }
 }
 
-async fn head(socket: &mut TcpStream) -> Option<String> {
+pub(super) async fn head(socket: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await.ok()?);
