@@ -48,7 +48,7 @@ pub struct Settled {
 #[derive(Debug)]
 struct Made {
     set: Option<SnapshotRef>,
-    attributes: AttributesRef,
+    attributes: Option<AttributesRef>,
     older: Vec<DeltaRef>,
 }
 
@@ -75,7 +75,11 @@ impl<D: Disk> Settling<D> {
             Plan::Attributes(stored) if stored.serial == snapshot.serial() => (None, stored.digest),
             Plan::Attributes(_) => (None, snapshot::digest(snapshot.payload())),
         };
-        let attributes = writer.attributes(snapshot, &digest)?;
+        // Those of a leader may not have come yet. A file has what its name says or is not there.
+        let attributes = match snapshot.knows_all() {
+            true => Some(writer.attributes(snapshot, &digest)?),
+            false => None,
+        };
         let older = match self.plan {
             Plan::Begin => writer.entries(snapshot.name(), &older(snapshot))?,
             Plan::Set | Plan::Attributes(_) => Vec::new(),
@@ -130,7 +134,9 @@ impl<D: Disk> State<D> {
         let plan = match stored {
             None => Plan::Begin,
             Some(stored) if is_behind(stored) => Plan::Set,
-            Some(stored) if !known(stored) => Plan::Attributes(stored.snapshot),
+            Some(stored) if !known(stored) && snapshot.knows_all() => {
+                Plan::Attributes(stored.snapshot)
+            }
             Some(stored) => {
                 if !self.is_said(stored) {
                     let stored = stored.clone();
@@ -213,7 +219,7 @@ impl<D: Disk> State<D> {
             valid_until: now,
             mirrored: false,
             snapshot: set,
-            attributes: Some(made.attributes),
+            attributes: made.attributes,
             deltas,
         };
         self.forget_steps(&mut manifest, latest);
@@ -234,7 +240,11 @@ impl<D: Disk> State<D> {
         if let Some(set) = made.set {
             manifest.snapshot = set;
         }
-        manifest.attributes = Some(made.attributes);
+        // What is known of an older set is not known of this one.
+        let at = manifest.snapshot.serial;
+        let kept = manifest.attributes;
+        let kept = kept.filter(|kept| made.set.is_none() || kept.serial == at);
+        manifest.attributes = made.attributes.or(kept);
         if manifest.serial == serial {
             manifest.revision = revision;
         }

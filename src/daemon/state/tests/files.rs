@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::super::{State, StateError, Stored};
 use super::server::NOW;
 use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
-use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
+use crate::rtr::snapshot::restore::Restored;
+use crate::rtr::snapshot::{HistoryLimits, Known, Step, Trigger};
 use crate::rtr::{HistoryName, Snapshot};
 
 fn data(count: u32) -> DataSet {
@@ -79,6 +80,46 @@ fn steps_outlive_the_history_as_long_as_they_are_needed() {
     state.settle(&serving, NOW).unwrap();
     assert_eq!(state.manifest().unwrap().deltas.len(), 1);
     assert_eq!(state.manifest().unwrap().snapshot.serial, serving.serial());
+}
+
+/// What a leader knows of its payloads comes later than they do. Until then there is no file that
+/// says to have it, and the next start knows that something is lacking.
+#[test]
+fn what_a_leader_has_not_said_is_not_stored_as_its_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut state, _) = State::open(folder.path(), NOW).unwrap();
+    let first = Snapshot::first(HistoryName::new([5; 16]), data(600));
+    let limits = HistoryLimits::default();
+    let mut previous: Option<Snapshot> = None;
+    let mut theirs = first;
+    for (count, stored) in [(600, false), (601, false), (5_000, false), (5_000, true)] {
+        if let Step::Serial(next) = theirs.next(data(count), Trigger::Source, NOW, limits) {
+            theirs = next;
+        }
+        let (serial, revision) = (theirs.serial(), theirs.revision());
+        let ours = Snapshot::restore(Restored {
+            name: theirs.name(),
+            serial,
+            revision,
+            data: theirs.data().clone(),
+            known: stored.then_some(Known { serial, revision }),
+            steps: theirs.entries().cloned().collect(),
+            v0_turn: 0,
+        });
+        let ours = ours.unwrap();
+        state.publish(&ours, previous.as_ref(), NOW).unwrap();
+        state.settle(&ours, NOW).unwrap();
+        let named = state.manifest().unwrap().attributes;
+        let known = named.map(|named| (named.serial, named.revision));
+        assert_eq!(known, stored.then_some((serial, revision)), "{count}");
+        assert!(named.is_some() || !ours.knows_all());
+        previous = Some(ours);
+    }
+    drop(state);
+    let (_, loaded) = State::open(folder.path(), NOW).unwrap();
+    let restored = loaded.history.unwrap().snapshot;
+    assert!(restored.knows_all());
+    assert_eq!(restored.data(), theirs.data());
 }
 
 #[test]
