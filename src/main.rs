@@ -61,6 +61,8 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
             };
             let form = match typed.output.as_str() {
                 "csv" => dump::Form::Csv,
+                "bird" => dump::Form::Bird,
+                "openbgpd" => dump::Form::Openbgpd,
                 "table" => dump::Form::Table,
                 _ => dump::Form::Json,
             };

@@ -18,7 +18,7 @@ pub struct Dump {
     #[arg(value_name = "ENDPOINT|FILE")]
     pub from: String,
     /// The form of the output
-    #[arg(long, value_parser = ["json", "csv", "table"], default_value = "json")]
+    #[arg(long, value_parser = ["json", "csv", "bird", "openbgpd", "table"], default_value = "json")]
     pub output: String,
     /// Write to this file instead of standard output; it is replaced whole or not at all
     #[arg(long, value_name = "PATH")]
@@ -37,9 +37,15 @@ pub struct Dump {
 pub(super) const DUMP_EXAMPLES: &str = "\
 Examples:
   rutter dump tcp://127.0.0.1:8282
+      The JSON that rutter gives out as /rpki.json, with what is known: a cache tells neither trust
+      anchors nor expiry.
   rutter dump tcp://rtr.example:323 --output csv > vrps.csv
   rutter dump tcp://[2001:db8::1] --highest-version 1 --output table
   rutter dump /var/lib/rpki-client/json --output table
+  rutter dump https://validator.example/json --output bird --file /etc/bird/roas.conf
+      Static tables for BIRD, without what has expired; the file is replaced whole or not at all.
+  rutter dump /var/lib/rpki-client/json --output openbgpd --file /var/db/roa-set
+      A roa-set for OpenBGPD, which lets go by itself of what expires.
 
 Exit status: 0 after a complete End of Data, or when the file was read to its end; 2 otherwise,
 and then nothing was written.";

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::client::Progress;
 use crate::config::{Origin, Source, Verify};
 use crate::daemon::source::{self, Content, List, SourceError, Update};
-use crate::json::write::DumpMetadata;
+use crate::json::export::ExportMetadata;
 use crate::net::Endpoint;
 use crate::payload::{Rows, UnixTime};
 use crate::tools::dump::{Dumped, Request, dump};
@@ -93,9 +93,11 @@ fn visit(request: &Request) -> Result<Dumped, Box<dyn Error>> {
     let list = read_once(visit)??;
     Ok(Dumped {
         rows: list.rows,
-        metadata: DumpMetadata {
-            session_id: None,
+        metadata: ExportMetadata {
+            generated: list.stated,
+            valid: list.valid,
             serial: list.serial,
+            ..ExportMetadata::default()
         },
         skipped: list.first_skipped.map(|first| (list.skipped, first)),
     })

@@ -6,19 +6,23 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::acquire::acquire;
+use super::acquire::{Expired, acquire, current, now};
 use crate::daemon::random;
-use crate::json::write::{self, DumpMetadata};
-use crate::payload::{DataSet, PayloadSet};
-use crate::tools::dump::Request;
+use crate::json::export::{self, ExportMetadata};
+use crate::payload::DataSet;
+use crate::tools::dump::{Dumped, Request};
 
 /// The forms of the output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
-    /// rtrdump's JSON, with ASPAs.
+    /// The JSON that the server gives out as `/rpki.json`, with what is known.
     Json,
     /// VRPs as CSV.
     Csv,
+    /// Static tables for BIRD, without ASPAs.
+    Bird,
+    /// A `roa-set` for OpenBGPD, without ASPAs.
+    Openbgpd,
     /// For people.
     Table,
 }
@@ -38,13 +42,28 @@ pub struct Output {
 ///
 /// When it is not complete, or cannot be written.
 pub fn run(request: &Request, output: &Output) -> Result<(), Box<dyn Error>> {
-    let dumped = acquire(request)?;
-    let data = DataSet::new(&dumped.rows);
+    let Dumped {
+        mut rows,
+        mut metadata,
+        ..
+    } = acquire(request)?;
     let form = output.form;
-    let (set, metadata) = (data.payload(), &dumped.metadata);
+    // Only BIRD would take for good what has expired: the other forms say until when it counts.
+    if form == Form::Bird {
+        let (fresh, expired) = current(&rows, Expired::Drop);
+        if expired > 0 {
+            eprintln!("rutter: {expired} payloads left out that have expired");
+        }
+        rows = fresh;
+    }
+    // What a cache serves is of the moment when it was got.
+    if metadata.session_id.is_some() {
+        metadata.generated.get_or_insert_with(now);
+    }
+    let data = DataSet::new(&rows);
     let written = match &output.file {
-        None => print(form, set, metadata, io::stdout().lock()),
-        Some(path) => replace(path, |file| print(form, set, metadata, file)),
+        None => print(form, &data, &metadata, io::stdout().lock()),
+        Some(path) => replace(path, |file| print(form, &data, &metadata, file)),
     };
     written.map_err(|cause| {
         let to = output.file.clone();
@@ -97,12 +116,20 @@ pub(super) fn replace(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) 
     written
 }
 
-fn print(form: Form, set: &PayloadSet, metadata: &DumpMetadata, out: impl Write) -> io::Result<()> {
+fn print(
+    form: Form,
+    data: &DataSet,
+    about: &ExportMetadata<'_>,
+    out: impl Write,
+) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(1 << 16, out);
     let written = match form {
-        Form::Json => write::json(&mut out, set, metadata),
-        Form::Csv => write::csv(&mut out, set),
-        Form::Table => table(&mut out, set, metadata),
+        Form::Json => export::json(&mut out, data, about),
+        Form::Csv => export::csv(&mut out, data),
+        // As the server does: BIRD and OpenBGPD of Debian 12 refuse a file with ASPAs.
+        Form::Bird => export::bird(&mut out, data, false),
+        Form::Openbgpd => export::openbgpd(&mut out, data, false),
+        Form::Table => table(&mut out, data, about),
     };
     match written.and_then(|()| out.flush()) {
         // Whoever reads has seen enough, as `head` has.
@@ -111,8 +138,9 @@ fn print(form: Form, set: &PayloadSet, metadata: &DumpMetadata, out: impl Write)
     }
 }
 
-fn table(out: &mut impl Write, set: &PayloadSet, metadata: &DumpMetadata) -> io::Result<()> {
-    if let (Some(session), Some(serial)) = (metadata.session_id, metadata.serial) {
+fn table(out: &mut impl Write, data: &DataSet, about: &ExportMetadata<'_>) -> io::Result<()> {
+    let set = data.payload();
+    if let (Some(session), Some(serial)) = (about.session_id, about.serial) {
         writeln!(out, "session {session}, serial {serial}")?;
     }
     writeln!(out, "{:<43} {:>10}  AS", "PREFIX", "MAX LENGTH")?;

@@ -157,10 +157,10 @@ fn as_gortr(request: &Request, key: &SigningKey) -> Result<(), Unusable> {
     let signed = GortrDigest::of(data.payload(), generated, valid).sign(key);
     let signed = signed.ok_or_else(|| Unusable::NotP256(request.key.clone()))?;
     let about = ExportMetadata {
-        generated,
-        valid,
-        serial: document.metadata.serial.unwrap_or_default(),
-        session_id: 0,
+        generated: Some(generated),
+        valid: Some(valid),
+        serial: document.metadata.serial,
+        session_id: None,
         gortr: Some((&signed.signature, &signed.signature_date)),
     };
     let write = |out: &mut dyn Write| {

@@ -92,6 +92,7 @@ pub(super) fn new(
     let (for_status, for_metrics) = (now(), now());
     let clients = Arc::clone(&shared.clients);
     let (explained, compared) = (view.clone(), view.clone());
+    let counted = Arc::clone(&exporter);
     Backend {
         status: Box::new(move || {
             let (view, around, shared) = for_status();
@@ -100,6 +101,7 @@ pub(super) fn new(
         metrics: Box::new(move |out| {
             let (view, around, shared) = for_metrics();
             metrics::write(out, &view, &around, &shared, unix_now());
+            counted.counts().write(out);
         }),
         explain: Box::new(move |prefix, origin| {
             let view = Arc::clone(&explained.borrow());

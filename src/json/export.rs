@@ -5,22 +5,22 @@
 
 use std::io::{self, Write};
 
-use super::write::{Digits, aspa_members, list, providers, router_key_members, vrp_members};
+use super::write::{aspa_members, list, providers, router_key_members, vrp_members};
 use crate::payload::rows::TrustAnchors;
 use crate::payload::vrp::{VrpV4, VrpV6};
 use crate::payload::{Attribute, DataSet, Kind, UnixTime, Vrp};
 
-/// What an export says of itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What an export says of itself. What is `None` is left out.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ExportMetadata<'a> {
     /// When it was made.
-    pub generated: UnixTime,
+    pub generated: Option<UnixTime>,
     /// Until when it counts.
-    pub valid: UnixTime,
+    pub valid: Option<UnixTime>,
     /// The serial of the set.
-    pub serial: u32,
-    /// The session identifier of version 1, for readers that ask for one.
-    pub session_id: u16,
+    pub serial: Option<u32>,
+    /// The session identifier, of version 1 where there are several, for readers that ask for one.
+    pub session_id: Option<u16>,
     /// GoRTR's `signature` and `signatureDate`, hexadecimal.
     pub gortr: Option<(&'a str, &'a str)>,
 }
@@ -40,7 +40,7 @@ pub fn json(out: &mut impl Write, data: &DataSet, about: &ExportMetadata<'_>) ->
     })?;
     out.write_all(b",\n\"bgpsec_keys\":")?;
     list(out, data.router_keys().iter(), |out, (key, attribute)| {
-        router_key_members(out, key, Digits::Upper)?;
+        router_key_members(out, key)?;
         known(out, attribute, &anchors)
     })?;
     out.write_all(b",\n\"aspas\":")?;
@@ -55,18 +55,28 @@ fn metadata(out: &mut impl Write, data: &DataSet, about: &ExportMetadata<'_>) ->
     let count = |kind| data.payload().count(kind);
     let vrps = count(Kind::Ipv4) + count(Kind::Ipv6);
     let (keys, aspas) = (count(Kind::RouterKey), count(Kind::Aspa));
-    let (made, valid) = (about.generated, about.valid.seconds());
+    out.write_all(b"{\"metadata\":{\"buildmachine\":\"rutter\"")?;
+    if let Some(made) = about.generated {
+        let seconds = made.seconds();
+        write!(
+            out,
+            ",\"buildtime\":\"{made}\",\"generated\":{seconds},\"generatedTime\":\"{made}\""
+        )?;
+    }
+    if let Some(valid) = about.valid {
+        write!(out, ",\"valid\":{}", valid.seconds())?;
+    }
     write!(
         out,
-        "{{\"metadata\":{{\"buildmachine\":\"rutter\",\"buildtime\":\"{made}\",\
-         \"generated\":{},\"generatedTime\":\"{made}\",\"valid\":{valid},\
-         \"counts\":{vrps},\"vrps\":{vrps},\"uniquevrps\":{vrps},\
-         \"bgpsec_pubkeys\":{keys},\"aspas\":{aspas},\
-         \"serial\":{},\"sessionid\":{}",
-        made.seconds(),
-        about.serial,
-        about.session_id
+        ",\"counts\":{vrps},\"vrps\":{vrps},\"uniquevrps\":{vrps},\
+         \"bgpsec_pubkeys\":{keys},\"aspas\":{aspas}"
     )?;
+    if let Some(serial) = about.serial {
+        write!(out, ",\"serial\":{serial}")?;
+    }
+    if let Some(session_id) = about.session_id {
+        write!(out, ",\"sessionid\":{session_id}")?;
+    }
     if let Some((signature, signature_date)) = about.gortr {
         write!(
             out,

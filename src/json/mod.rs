@@ -3,8 +3,8 @@
 //! A [`Reader`] is fed a document in chunks of any size and finds out by itself who wrote it:
 //! rpki-client, Routinator, GoRTR, RIPE's validator 3 or one of the CSV exporters. Read in this
 //! order: what comes out ([`document`]), what bounds it ([`limits`]) and what goes wrong
-//! ([`error`]); then the [`reader`], and [`decompress`] for files as they lie on a disk. [`mod@write`]
-//! makes dumps, and [`export`] what is given to others.
+//! ([`error`]); then the [`reader`], and [`decompress`] for files as they lie on a disk. [`export`]
+//! makes ours.
 //!
 //! Nothing here opens a file, knows the time or decides whether a row is still to be served.
 
@@ -15,7 +15,6 @@ pub mod export;
 pub mod limits;
 pub mod reader;
 pub mod texts;
-pub mod write;
 
 mod csv;
 mod cursor;
@@ -25,6 +24,7 @@ mod row;
 mod shape;
 mod sink;
 mod value;
+mod write;
 
 pub use self::decompress::read;
 pub use self::document::{Dialect, Document, Metadata, Skipped};

@@ -10,7 +10,7 @@ use tokio::runtime;
 use tracing::warn;
 
 use crate::client::{self, FetchError, Progress};
-use crate::json::write::DumpMetadata;
+use crate::json::export::ExportMetadata;
 use crate::json::{Document, Limits, ReadError, decompress};
 use crate::net::files::FileError;
 use crate::net::{Endpoint, HostPort, Target, ssh, tls};
@@ -38,8 +38,9 @@ pub struct Request {
 pub struct Dumped {
     /// Its rows, those that have expired included: only the caller knows the time.
     pub rows: Rows,
-    /// What is known of its session.
-    pub metadata: DumpMetadata,
+    /// What is known of when it was made, and of its session. A cache does not say when its set
+    /// was made.
+    pub metadata: ExportMetadata<'static>,
     /// What was bad in a document: how many rows, and which was the first.
     pub skipped: Option<(usize, String)>,
 }
@@ -130,9 +131,11 @@ fn from_document(from: &Endpoint, input: impl io::Read) -> Result<Dumped, DumpEr
     } = document;
     Ok(Dumped {
         rows,
-        metadata: DumpMetadata {
-            session_id: None,
+        metadata: ExportMetadata {
+            generated: metadata.buildtime.or(metadata.generated),
+            valid: metadata.valid,
             serial: metadata.serial,
+            ..ExportMetadata::default()
         },
         skipped: skipped
             .first
@@ -155,9 +158,10 @@ fn from_cache(
     let epoch = fetched.map_err(|cause| DumpError::Fetch(target.at().clone(), cause))?;
     Ok(Dumped {
         rows: Rows::from(epoch.set),
-        metadata: DumpMetadata {
+        metadata: ExportMetadata {
             session_id: Some(epoch.session.into_u16()),
             serial: Some(epoch.serial.into_u32()),
+            ..ExportMetadata::default()
         },
         skipped: None,
     })

@@ -79,8 +79,8 @@ fn full(version: u8) -> Vec<u8> {
     .concat()
 }
 
-const WHOLE: &str = "ASN,IP Prefix,Max Length,Trust Anchor\n\
-                     AS64496,10.0.2.0/24,24,N/A\nAS64496,10.0.1.0/24,24,N/A\n";
+const WHOLE: &str = "ASN,IP Prefix,Max Length,Trust Anchor,Expires\n\
+                     AS64496,10.0.2.0/24,24,,4294967295\nAS64496,10.0.1.0/24,24,,4294967295\n";
 
 /// An Error Report with a text and nothing enclosed.
 fn report(version: u8, code: u8, text: &[u8]) -> Vec<u8> {

@@ -59,8 +59,14 @@ fn a_file_is_dumped_in_every_form() {
     let json = rutter(["dump", text(&path)]).done();
     is_whole(&json, &payloads, all);
     let csv = rutter(["dump", text(&path), "--output", "csv"]).done();
-    assert!(csv.starts_with("ASN,IP Prefix,Max Length,Trust Anchor\n"));
+    assert!(csv.starts_with("ASN,IP Prefix,Max Length,Trust Anchor,Expires\n"));
     assert_eq!(csv.lines().count(), 1 + payloads.vrps.len());
+    let bird = rutter(["dump", text(&path), "--output", "bird"]).done();
+    let routes = bird.lines().filter(|line| line.starts_with("\troute "));
+    assert_eq!(routes.count(), payloads.vrps.len());
+    let openbgpd = rutter(["dump", text(&path), "--output", "openbgpd"]).done();
+    assert!(openbgpd.starts_with("roa-set {\n") && openbgpd.ends_with("}\n"));
+    assert_eq!(openbgpd.lines().count(), 2 + payloads.vrps.len());
     let table = rutter(["dump", text(&path), "--output", "table"]).done();
     let vrp = payloads.vrps.first().unwrap();
     let (prefix, origin) = (
@@ -81,6 +87,77 @@ fn a_file_is_dumped_in_every_form() {
         let form = name.split_once('.').unwrap().1;
         assert!(rutter(["dump", text(&again), "--output", form]).done() == *written);
     }
+}
+
+/// A list with all that can be known of its rows, one of which has expired.
+const KNOWN: &str = r#"{
+    "metadata": {"buildtime": "2026-01-02T03:04:05Z", "valid": 4102444800, "serial": 42},
+    "roas": [
+        {"asn": 64496, "prefix": "192.0.2.0/24", "maxLength": 24, "ta": "ripe", "expires": 4102444800},
+        {"asn": 64497, "prefix": "198.51.100.0/24", "maxLength": 26, "ta": "arin", "expires": 1700000000},
+        {"asn": 64498, "prefix": "2001:db8::/32", "maxLength": 48, "ta": "apnic", "expires": 4102444801}
+    ],
+    "bgpsec_keys": [],
+    "aspas": [{"customer_asid": 64496, "providers": [64497], "expires": 4102444802}]
+}"#;
+
+#[test]
+fn what_is_known_of_rows_is_dumped() {
+    let folder = temp_dir();
+    let path = folder.path().join("known.json");
+    fs::write(&path, KNOWN).unwrap();
+    let dump = |form: &str| rutter(["dump", text(&path), "--output", form]);
+
+    let mut json: Value = serde_json::from_str(&dump("json").done()).unwrap();
+    let known: Value = serde_json::from_str(KNOWN).unwrap();
+    let metadata = json["metadata"].take();
+    for name in ["buildtime", "valid", "serial"] {
+        assert_eq!(metadata[name], known["metadata"][name], "{name}");
+    }
+    // Nothing is made up of a session.
+    assert_eq!(metadata.get("sessionid"), None);
+    for name in ["roas", "bgpsec_keys", "aspas"] {
+        assert_eq!(json[name], known[name], "{name}");
+    }
+    assert_eq!(
+        dump("csv").done(),
+        "ASN,IP Prefix,Max Length,Trust Anchor,Expires\n\
+         AS64496,192.0.2.0/24,24,ripe,4102444800\n\
+         AS64497,198.51.100.0/24,26,arin,1700000000\n\
+         AS64498,2001:db8::/32,48,apnic,4102444801\n"
+    );
+    assert_eq!(
+        dump("openbgpd").done(),
+        "roa-set {\n\
+         \t192.0.2.0/24 source-as 64496 expires 4102444800\n\
+         \t198.51.100.0/24 maxlen 26 source-as 64497 expires 1700000000\n\
+         \t2001:db8::/32 maxlen 48 source-as 64498 expires 4102444801\n\
+         }\n"
+    );
+}
+
+#[test]
+fn what_has_expired_is_left_out_where_it_could_not_be_told() {
+    let folder = temp_dir();
+    let path = folder.path().join("known.json");
+    fs::write(&path, KNOWN).unwrap();
+    let ran = rutter(["dump", text(&path), "--output", "bird"]);
+    assert_eq!(ran.code, Some(0));
+    assert!(
+        ran.err.contains("1 payloads left out that have expired"),
+        "{}",
+        ran.err
+    );
+    let routes: Vec<_> = ran
+        .out
+        .lines()
+        .filter(|line| line.contains("route"))
+        .collect();
+    let expected = [
+        "\troute 192.0.2.0/24 max 24 as 64496;",
+        "\troute 2001:db8::/32 max 48 as 64498;",
+    ];
+    assert_eq!(routes, expected);
 }
 
 #[test]
@@ -116,6 +193,8 @@ fn a_cache_is_dumped_in_every_version() {
         let dump = rutter(["dump", &at, "--highest-version", version]).done();
         let dump = is_whole(&dump, &payloads, kinds);
         assert_eq!(dump["metadata"]["serial"], 1);
+        // Readers judge by it how old the set is.
+        assert!(dump["metadata"]["generated"].as_u64().unwrap() > 1_700_000_000);
         sessions.insert(dump["metadata"]["sessionid"].as_u64().unwrap());
     }
     assert_eq!(sessions.len(), 3);
@@ -249,7 +328,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let path = folder.path().join("vrps.json");
     // More than a pipe holds.
     Payloads::vrps(20_000, &mut Prng::new(8)).write_json(&path);
-    for form in ["json", "csv", "table"] {
+    for form in ["json", "csv", "bird", "openbgpd", "table"] {
         let mut child = command(["dump", text(&path), "--output", form])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

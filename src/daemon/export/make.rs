@@ -166,10 +166,10 @@ impl Making {
             Document::Json | Document::Statement => {
                 let view = View::new(Version::V1, Kinds::ALL);
                 let about = ExportMetadata {
-                    generated: self.made,
-                    valid: self.valid(),
-                    serial: self.snapshot.serial().into_u32(),
-                    session_id: self.snapshot.session_id(view).into_u16(),
+                    generated: Some(self.made),
+                    valid: Some(self.valid()),
+                    serial: Some(self.snapshot.serial().into_u32()),
+                    session_id: Some(self.snapshot.session_id(view).into_u16()),
                     gortr: gortr.map(|(data, dates)| (&**data, &**dates)),
                 };
                 export::json(out, data, &about)

@@ -6,6 +6,7 @@
 //! it, and from then on after each update, as long as it was asked for since the last one. Whoever
 //! asks while a new one is being made waits for it a while, and then gets the one before.
 
+mod counts;
 mod error;
 mod file;
 mod make;
@@ -16,7 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -24,6 +25,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
+pub use self::counts::Counts;
 use self::error::ExportError;
 use self::make::{Made, Making};
 use super::pipeline::unix_now;
@@ -53,34 +55,6 @@ pub struct Exporter {
     editions: watch::Receiver<Arc<Editions>>,
     wishes: Arc<Wishes>,
     counts: Arc<Counts>,
-}
-
-/// Figures since the start.
-#[derive(Debug, Default)]
-pub struct Counts {
-    made: AtomicU64,
-    failed: AtomicU64,
-    /// How long the last one took, in milliseconds.
-    took: AtomicU64,
-    /// The octets of the last JSON document.
-    octets: AtomicU64,
-}
-
-impl Counts {
-    /// Documents that were made, with those that could not be.
-    pub fn made(&self) -> [u64; 2] {
-        [&self.made, &self.failed].map(|count| count.load(Ordering::Relaxed))
-    }
-
-    /// How long the last one took.
-    pub fn took(&self) -> Duration {
-        Duration::from_millis(self.took.load(Ordering::Relaxed))
-    }
-
-    /// The octets of the last JSON document, without a coding.
-    pub fn octets(&self) -> u64 {
-        self.octets.load(Ordering::Relaxed)
-    }
 }
 
 /// Which documents somebody has asked for since they were made last.
@@ -184,6 +158,7 @@ impl Exporter {
             counts: Arc::clone(&counts),
             seen: None,
             filed: None,
+            unfiled: false,
             again: None,
         };
         let exporter = Self {
@@ -262,6 +237,8 @@ struct Maker {
     seen: Option<(Key, UnixTime)>,
     /// What lies in the file that is to be written, and when that is to be written anew.
     filed: Option<(Key, UnixTime)>,
+    /// Whether the last attempt at that file was in vain.
+    unfiled: bool,
     /// When a file is tried again.
     again: Option<Instant>,
 }
@@ -369,8 +346,7 @@ impl Maker {
         let filing = making.file;
         let done = spawn_blocking(move || making.make()).await;
         let done = done.unwrap_or(Err(ExportError::Broken));
-        let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.counts.took.store(took, Ordering::Relaxed);
+        let took = started.elapsed();
         let mut editions = Editions {
             attempts: self.editions.borrow().attempts + 1,
             ..Editions::default()
@@ -390,13 +366,9 @@ impl Maker {
         }
         match done {
             Ok(made) => {
-                self.counts.made.fetch_add(1, Ordering::Relaxed);
-                debug!(
-                    ?document,
-                    took_ms = took,
-                    octets = made.octets(),
-                    "document made"
-                );
+                let octets = made.octets();
+                self.counts.made(document, took, octets);
+                debug!(?document, ?took, octets, "document made");
                 if said {
                     info!(?document, "document made again");
                 }
@@ -404,7 +376,7 @@ impl Maker {
                 take(&mut editions, key, document, made);
             }
             Err(error) => {
-                self.counts.failed.fetch_add(1, Ordering::Relaxed);
+                self.counts.failed(document, took);
                 let reason = super::with_causes(&error);
                 if said {
                     debug!(?document, error = %reason, "document still not made");
@@ -426,17 +398,25 @@ impl Maker {
 
     /// Notes whether the file was written.
     fn file(&mut self, key: Key, filing: bool, made: &Made) {
-        if made.document.forms.is_empty() {
-            return;
-        }
-        self.counts.octets.store(made.octets(), Ordering::Relaxed);
         if !filing {
             return;
         }
         match &made.unfiled {
-            None => self.filed = Some((key, made.due)),
+            None => {
+                self.filed = Some((key, made.due));
+                if std::mem::take(&mut self.unfiled) {
+                    info!("the export file is written again");
+                }
+            }
             Some(error) => {
-                warn!(%error, "the export file is not written");
+                self.counts.unfiled();
+                let error = super::with_causes(error);
+                // Once, and not with every attempt until it is mended.
+                if std::mem::replace(&mut self.unfiled, true) {
+                    debug!(%error, "the export file is still not written");
+                } else {
+                    warn!(%error, "the export file is not written");
+                }
                 self.again = Some(Instant::now() + AGAIN);
             }
         }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::http::metrics::{Exposition, Format};
 use crate::json;
 use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
 use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
@@ -153,7 +154,13 @@ async fn a_document_follows_serial_and_revision_and_nothing_else() {
     let before = running.ask(Document::Json).await.unwrap();
     let again = running.ask(Document::Json).await.unwrap();
     assert!(Arc::ptr_eq(&before, &again));
-    assert_eq!(running.exporter.counts().made(), [1, 0]);
+    let mut metrics = Exposition::new(Format::Text);
+    running.exporter.counts().write(&mut metrics);
+    let metrics = metrics.finish();
+    assert!(metrics.contains("rutter_export_documents_total{document=\"json\"} 1\n"));
+    let size = octets(&before, None).len();
+    let size = format!("rutter_export_size_bytes{{document=\"json\"}} {size}\n");
+    assert!(metrics.contains(&size), "{metrics}");
     let two = next(&one, data(&[1, 2]));
     running.publish(&two);
     let after = running.ask(Document::Json).await.unwrap();

@@ -1,16 +1,16 @@
 //! What is exported is what others read, and what we read again without loss.
 
 use super::{own, read};
-use crate::json::Dialect;
 use crate::json::export::{ExportMetadata, bird, csv, json, openbgpd};
+use crate::json::{Dialect, Metadata};
 use crate::payload::rows::RowsBuilder;
 use crate::payload::{Asn, Aspa, Attribute, DataSet, RouterKey, Rows, UnixTime, Vrp};
 
 const ABOUT: ExportMetadata<'static> = ExportMetadata {
-    generated: UnixTime::new(1_700_000_000),
-    valid: UnixTime::new(1_700_007_200),
-    serial: 42,
-    session_id: 7,
+    generated: Some(UnixTime::new(1_700_000_000)),
+    valid: Some(UnixTime::new(1_700_007_200)),
+    serial: Some(42),
+    session_id: Some(7),
     gortr: None,
 };
 
@@ -95,13 +95,51 @@ fn nothing_is_lost_on_the_way_out_and_in() {
     let data = sample();
     let document = read(&written(&data, &ABOUT)).unwrap();
     assert_eq!(document.dialect, Dialect::RpkiClient);
-    assert_eq!(document.metadata.buildtime, Some(ABOUT.generated));
-    assert_eq!(document.metadata.valid, Some(ABOUT.valid));
+    assert_eq!(document.metadata.buildtime, ABOUT.generated);
+    assert_eq!(document.metadata.valid, ABOUT.valid);
     assert_eq!(document.metadata.serial, Some(42));
     assert_eq!(&document.rows, data.rows());
     let data = DataSet::new(&read(&own("routinator-output-111.json")).unwrap().rows);
     let again = read(&written(&data, &ABOUT)).unwrap();
     assert_eq!(&again.rows, data.rows());
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let document = written(&sample(), &ExportMetadata::default());
+    let value: serde_json::Value = serde_json::from_slice(&document).unwrap();
+    let expected = serde_json::json!({
+        "buildmachine": "rutter",
+        "counts": 2,
+        "vrps": 2,
+        "uniquevrps": 2,
+        "bgpsec_pubkeys": 1,
+        "aspas": 2,
+    });
+    assert_eq!(value["metadata"], expected);
+    let document = read(&document).unwrap();
+    assert_eq!(document.dialect, Dialect::RpkiClient);
+    assert_eq!(document.metadata, Metadata::default());
+}
+
+#[test]
+fn real_lists_come_back_as_they_were() {
+    for name in [
+        "rpki-client-2024.apnic-rpki-rtr-demo.json",
+        "rpki-client-2023.stayrtr-test.rpki.json",
+        "ripe-2018-02-01.validator3-roas-response.json.xz",
+        "prefix-array.rpki-validator-test.json.xz",
+    ] {
+        let data = DataSet::new(&read(&own(name)).unwrap().rows);
+        let back = read(&written(&data, &ABOUT)).unwrap();
+        assert_eq!(&back.rows, data.rows(), "{name}");
+
+        let mut list = Vec::new();
+        csv(&mut list, &data).unwrap();
+        let back = DataSet::new(&read(&list).unwrap().rows);
+        assert_eq!(back.payload().v4(), data.payload().v4(), "{name}");
+        assert_eq!(back.payload().v6(), data.payload().v6(), "{name}");
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ mod dialects;
 mod export;
 mod oracle;
 mod refusals;
-mod write;
 
 use std::env;
 use std::fs;
