@@ -89,12 +89,13 @@ fn a_file_is_dumped_in_every_form() {
     }
 }
 
-/// A list with all that can be known of its rows, one of which has expired.
+/// A list with all that can be known of its rows, one of which has expired, in the order of an
+/// answer.
 const KNOWN: &str = r#"{
     "metadata": {"buildtime": "2026-01-02T03:04:05Z", "valid": 4102444800, "serial": 42},
     "roas": [
-        {"asn": 64496, "prefix": "192.0.2.0/24", "maxLength": 24, "ta": "ripe", "expires": 4102444800},
         {"asn": 64497, "prefix": "198.51.100.0/24", "maxLength": 26, "ta": "arin", "expires": 1700000000},
+        {"asn": 64496, "prefix": "192.0.2.0/24", "maxLength": 24, "ta": "ripe", "expires": 4102444800},
         {"asn": 64498, "prefix": "2001:db8::/32", "maxLength": 48, "ta": "apnic", "expires": 4102444801}
     ],
     "bgpsec_keys": [],
@@ -122,8 +123,8 @@ fn what_is_known_of_rows_is_dumped() {
     assert_eq!(
         dump("csv").done(),
         "ASN,IP Prefix,Max Length,Trust Anchor,Expires\n\
-         AS64496,192.0.2.0/24,24,ripe,4102444800\n\
          AS64497,198.51.100.0/24,26,arin,1700000000\n\
+         AS64496,192.0.2.0/24,24,ripe,4102444800\n\
          AS64498,2001:db8::/32,48,apnic,4102444801\n"
     );
     assert_eq!(
