@@ -11,15 +11,13 @@ use ring::rand::SystemRandom;
 
 use super::acquire::now;
 use super::dump::replace;
+use crate::config;
 use crate::json::export::{self, ExportMetadata};
 use crate::json::{Keep, Limits, ReadError, decompress};
-use crate::net::files::{self, FileError};
+use crate::net::files::FileError;
 use crate::payload::DataSet;
 use crate::sign::gortr::GortrDigest;
-use crate::sign::{Digester, KeyError, SigningKey, Statement};
-
-/// The longest file with a private key.
-const MAX_KEY: u64 = 64 * 1024;
+use crate::sign::{Digester, SigningKey, Statement};
 
 /// What is to be signed.
 #[derive(Clone, Debug)]
@@ -41,8 +39,6 @@ pub struct Request {
 pub enum Unusable {
     /// A key cannot be read.
     File(FileError),
-    /// A key is none.
-    Key(PathBuf, KeyError),
     /// A document cannot be read.
     Read(PathBuf, io::Error),
     /// A document is none.
@@ -61,7 +57,6 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => error.fmt(f),
-            Self::Key(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Read(path, _) => write!(f, "cannot read {}", path.display()),
             Self::Document(path, _) => write!(f, "no document in {}", path.display()),
             Self::Write(path, _) => write!(f, "cannot write {}", path.display()),
@@ -102,13 +97,14 @@ pub fn run(request: &Request) -> Result<(), Box<dyn Error>> {
 
 /// A private key.
 pub(super) fn private_key(path: &Path) -> Result<SigningKey, Unusable> {
-    let text = files::read(path, MAX_KEY).map_err(Unusable::File)?;
-    if text.is_public() {
-        let error = FileError::new(path, "everybody may read this private key (chmod 600)");
-        return Err(Unusable::File(error));
+    let (key, public) = config::signing_key(path).map_err(Unusable::File)?;
+    match public {
+        false => Ok(key),
+        true => {
+            let error = FileError::new(path, "everybody may read this private key (chmod 600)");
+            Err(Unusable::File(error))
+        }
     }
-    let key = SigningKey::from_pem(&text, &SystemRandom::new());
-    key.map_err(|error| Unusable::Key(path.to_owned(), error))
 }
 
 fn statement(request: &Request, key: &SigningKey) -> Result<(), Unusable> {

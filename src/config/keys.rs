@@ -61,7 +61,11 @@ impl ExportKeys {
 }
 
 /// Reads a private key, and whether everybody can. Blocks.
-fn signing_key(path: &Path) -> Result<(SigningKey, bool), FileError> {
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds no such key.
+pub fn signing_key(path: &Path) -> Result<(SigningKey, bool), FileError> {
     let text = files::read(path, MAX_KEY)?;
     let key = SigningKey::from_pem(&text, &SystemRandom::new());
     let key = key.map_err(|cause| FileError::new(path, cause))?;

@@ -45,7 +45,7 @@ use crate::rtr::{Timing, Version, Versions};
 pub use self::error::{ConfigError, ConfigErrors, Place, Whence};
 pub use self::export::{Bucket, Export};
 pub use self::files::Findings;
-pub use self::keys::{Credentials, ExportKeys};
+pub use self::keys::{Credentials, ExportKeys, signing_key};
 pub use self::settings::{Loaded, Settings};
 
 /// What a server is to do.

@@ -16,7 +16,7 @@ use super::authority::Authority;
 use super::backend::{self, Changes};
 use super::carrier::Carriers;
 use super::certificates::{self, Certificate};
-use super::export::{self, Exporter};
+use super::export::{self, Exporter, Recipe};
 use super::keeper::{self, Keeper, Kept};
 use super::lifecycle::{Load, ServeError, in_time, load_carriers, load_exceptions, load_outlets};
 use super::outlets::{Outlets, Prepared};
@@ -32,7 +32,7 @@ use super::status::Around;
 use super::stock::Stock;
 use super::store::Store;
 use super::tasks::{Answer, Stop, pass_on, report, stopper};
-use crate::config::{self, Config, Export, Origin, Source};
+use crate::config::{self, Config, Origin, Source};
 use crate::http::{Backend, Command, Refusal, RefusalKind, Request};
 use crate::net::Endpoint;
 use crate::rtr::Snapshot;
@@ -71,7 +71,7 @@ pub(super) struct Server {
     orders: mpsc::Sender<Order>,
     backend: Arc<Backend>,
     /// What is given out beside RTR.
-    exports: watch::Sender<Arc<Export>>,
+    exports: watch::Sender<Arc<Recipe>>,
     around: watch::Sender<Around>,
     /// What leads to followers.
     outlets: Outlets,
@@ -137,6 +137,7 @@ impl Server {
         };
         let mut works = JoinSet::new();
         let odd = prepared.warnings().to_vec();
+        let recipe = Recipe::new(&config.export, &prepared.keys);
         let outlets = Outlets::start(stock, prepared, stopped.clone(), &mut works);
         let (keeper, kept) = state.unzip();
         let kept = kept.flatten();
@@ -151,7 +152,7 @@ impl Server {
         let mut around = backend::around(&config, warnings);
         around.state = standing;
         let around = watch::Sender::new(around);
-        let exports = watch::Sender::new(Arc::new(config.export.clone()));
+        let exports = watch::Sender::new(Arc::new(recipe));
         let folder = export::folder(config.state_dir.as_deref());
         let (exporter, exporting) = Exporter::new(
             Arc::clone(&store),
@@ -405,9 +406,14 @@ impl Server {
         }
         let parts = backend::changes(&self.config, &config);
         self.shared.resize(&config.limits);
-        if config.export != self.config.export {
-            self.exports.send_replace(Arc::new(config.export.clone()));
-        }
+        let recipe = Recipe::new(&config.export, &prepared.keys);
+        self.exports.send_if_modified(|before| {
+            let other = !before.is(&recipe);
+            if other {
+                *before = Arc::new(recipe);
+            }
+            other
+        });
         self.outlets.configure(prepared, &mut self.works);
         self.listen(opened, &config);
         self.start_sources(&config);

@@ -81,6 +81,46 @@ impl fmt::Display for RollbackError {
 
 impl Error for RollbackError {}
 
+impl Mark {
+    /// What the next one is to a follower that stands here.
+    ///
+    /// A later serial may have an earlier time: it is the leader's clock, and a clock may be set
+    /// back. Another history may not, or an old one that still counts could be played back.
+    ///
+    /// # Errors
+    ///
+    /// When it is older.
+    pub fn advance(&self, next: &Self) -> Result<Advance, RollbackError> {
+        let issued = match next.issued < self.issued {
+            true => Err(RollbackError::Issued {
+                reached: self.issued,
+                found: next.issued,
+            }),
+            false => Ok(()),
+        };
+        if next.history != self.history {
+            return issued.map(|()| Advance::Afresh);
+        }
+        match next.serial.partial_cmp(&self.serial) {
+            Some(Ordering::Greater) => Ok(Advance::Serial),
+            Some(Ordering::Equal) if next.revision < self.revision => {
+                Err(RollbackError::Revision {
+                    reached: self.revision,
+                    found: next.revision,
+                })
+            }
+            Some(Ordering::Equal) => issued.map(|()| match next.revision > self.revision {
+                true => Advance::Revision,
+                false => Advance::Same,
+            }),
+            Some(Ordering::Less) | None => Err(RollbackError::Serial {
+                reached: self.serial,
+                found: next.serial,
+            }),
+        }
+    }
+}
+
 impl Manifest {
     /// Where a follower stands that has taken this.
     pub const fn mark(&self) -> Mark {
@@ -92,41 +132,12 @@ impl Manifest {
         }
     }
 
-    /// What it is to a follower that stands there.
-    ///
-    /// A later serial may have an earlier time: it is the leader's clock, and a clock may be set
-    /// back. Another history may not, or an old one that still counts could be played back.
+    /// What it is to a follower that stands there: [`Mark::advance`].
     ///
     /// # Errors
     ///
     /// When it is older.
     pub fn advances(&self, from: &Mark) -> Result<Advance, RollbackError> {
-        let issued = match self.issued < from.issued {
-            true => Err(RollbackError::Issued {
-                reached: from.issued,
-                found: self.issued,
-            }),
-            false => Ok(()),
-        };
-        if self.history != from.history {
-            return issued.map(|()| Advance::Afresh);
-        }
-        match self.serial.partial_cmp(&from.serial) {
-            Some(Ordering::Greater) => Ok(Advance::Serial),
-            Some(Ordering::Equal) if self.revision < from.revision => {
-                Err(RollbackError::Revision {
-                    reached: from.revision,
-                    found: self.revision,
-                })
-            }
-            Some(Ordering::Equal) => issued.map(|()| match self.revision > from.revision {
-                true => Advance::Revision,
-                false => Advance::Same,
-            }),
-            Some(Ordering::Less) | None => Err(RollbackError::Serial {
-                reached: from.serial,
-                found: self.serial,
-            }),
-        }
+        from.advance(&self.mark())
     }
 }

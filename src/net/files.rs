@@ -1,8 +1,9 @@
-//! Files with certificates, keys and secrets: small, read whole, and never without a limit.
+//! Files with certificates, keys and secrets: small, read whole, and never without a limit. And
+//! files that are replaced whole.
 
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Deref;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -133,6 +134,39 @@ pub fn read_secret(path: &Path) -> Result<Content, FileError> {
             mode: content.mode,
         }),
     }
+}
+
+/// Writes a file beside the one that is wanted, as `.NAME.new`, and gives it its name once it is
+/// whole and on the disk; its name is there for good once the folder is synced ([`sync_folder`]).
+/// Blocks.
+///
+/// # Errors
+///
+/// When it cannot be written; then what was there before is there still.
+pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    // Left over by a process that was killed. A trap in a shared folder is not written through.
+    let _ = fs::remove_file(&beside);
+    let written = || {
+        let mut file = File::create_new(&beside)?;
+        write(&mut file)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    written().inspect_err(|_| {
+        // What went wrong before says more than what may go wrong here.
+        let _ = fs::remove_file(&beside);
+    })
+}
+
+/// Waits until the names in a folder are on the disk. Blocks.
+///
+/// # Errors
+///
+/// Those of the file system.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 #[cfg(test)]

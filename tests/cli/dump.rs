@@ -130,8 +130,8 @@ fn what_is_known_of_rows_is_dumped() {
     assert_eq!(
         dump("openbgpd").done(),
         "roa-set {\n\
-         \t192.0.2.0/24 source-as 64496 expires 4102444800\n\
          \t198.51.100.0/24 maxlen 26 source-as 64497 expires 1700000000\n\
+         \t192.0.2.0/24 source-as 64496 expires 4102444800\n\
          \t2001:db8::/32 maxlen 48 source-as 64498 expires 4102444801\n\
          }\n"
     );

@@ -5,20 +5,13 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::net::files::FileError;
-use crate::sign::KeyError;
-
 /// Why a document was not made.
 #[derive(Debug)]
 pub(super) enum ExportError {
     /// Its file cannot be written.
     Write(PathBuf, io::Error),
-    /// A private key cannot be read.
-    File(FileError),
-    /// A private key is none.
-    Key(PathBuf, KeyError),
     /// The key for GoRTR's signature is not one of P-256.
-    NotP256(PathBuf),
+    NotP256,
     /// There is no randomness for a signature.
     Random,
     /// The thread ended.
@@ -29,15 +22,7 @@ impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Write(path, _) => write!(f, "cannot write in {}", path.display()),
-            Self::File(error) => error.fmt(f),
-            Self::Key(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::NotP256(path) => {
-                write!(
-                    f,
-                    "{}: GoRTR's signature needs a key of P-256",
-                    path.display()
-                )
-            }
+            Self::NotP256 => f.write_str("GoRTR's signature needs a key of P-256"),
             Self::Random => f.write_str("no randomness for a signature"),
             Self::Broken => f.write_str("the maker ended unexpectedly"),
         }

@@ -28,30 +28,10 @@ pub(super) fn nameless(folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Writes a file beside the one wanted and puts it in its place once it is whole and durable.
-pub(super) fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let beside = with_ending(path, ".new");
-    // Left over by a server that was killed.
-    let _ = fs::remove_file(&beside);
-    let mut file = File::create_new(&beside)?;
-    let written = write(&mut file)
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What went wrong before says more than what may go wrong here.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
 /// Where the statement on a file is.
 pub(super) fn statement(path: &Path) -> PathBuf {
-    with_ending(path, ".jws")
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
-    name.push(ending);
+    name.push(".jws");
     name.into()
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,7 +12,7 @@ use ring::rand::SystemRandom;
 
 use super::error::ExportError;
 use super::file;
-use crate::config::Export;
+use crate::config::{Export, ExportKeys};
 use crate::http::backend::{Document, Edition, Form};
 use crate::json::export::{self, ExportMetadata};
 use crate::net::files;
@@ -24,8 +25,40 @@ use crate::sign::{Digest, Digester, SigningKey, Statement, hex};
 const GZIP: u32 = 3;
 const ZSTD: i32 = 1;
 
-/// The longest file with a private key.
-const MAX_KEY: u64 = 64 * 1024;
+/// What the operator wants of documents, and the keys that sign them.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// Where the JSON document is written, too.
+    pub file: Option<PathBuf>,
+    /// How long a document counts.
+    pub valid: Duration,
+    /// What signs them.
+    pub keys: ExportKeys,
+}
+
+impl Recipe {
+    /// What a configuration says, with its keys.
+    pub fn new(export: &Export, keys: &ExportKeys) -> Self {
+        Self {
+            file: export.file.clone(),
+            valid: export.valid,
+            keys: keys.clone(),
+        }
+    }
+
+    /// Whether documents by the other one are the same.
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.file, self.valid, self.key_ids()) == (&other.file, other.valid, other.key_ids())
+    }
+
+    /// The ids of the keys, of the statement and of GoRTR's signature; empty for none.
+    fn key_ids(&self) -> [&str; 2] {
+        [&self.keys.sign, &self.keys.gortr].map(|key| {
+            let public = key.as_ref().map(|key| key.public().id());
+            public.unwrap_or_default()
+        })
+    }
+}
 
 /// A document to make.
 #[derive(Debug)]
@@ -34,7 +67,7 @@ pub(super) struct Making {
     pub(super) document: Document,
     /// When it says that it was made.
     pub(super) made: UnixTime,
-    pub(super) export: Arc<Export>,
+    pub(super) recipe: Arc<Recipe>,
     pub(super) folder: PathBuf,
     /// Whether it is to be written where the operator wants it, too.
     pub(super) file: bool,
@@ -68,22 +101,16 @@ impl Making {
     pub(super) fn make(&self) -> Result<Made, ExportError> {
         let (forms, digest) = self.render()?;
         let tag = self.tag();
-        let statement = match (self.document, &self.export.sign_key) {
-            (Document::Json, Some(path)) => Some(self.sign(&key(path)?, digest)?),
+        let statement = match (self.document, &self.recipe.keys.sign) {
+            (Document::Json, Some(key)) => Some(self.sign(key, digest)?),
             _ => None,
         };
-        let unfiled = match (&self.export.file, self.file) {
+        let edition = statement.as_deref().map(|text| self.statement(text, &tag));
+        let edition = edition.transpose()?;
+        // Last, so that what is in the file is given out over HTTP, too.
+        let unfiled = match (&self.recipe.file, self.file) {
             (Some(path), true) => self.put(path, &forms, statement.as_deref()).err(),
             _ => None,
-        };
-        let statement = match statement {
-            None => None,
-            Some(text) => Some(Edition {
-                tag: tag.clone(),
-                modified: self.made,
-                media_type: "application/jose",
-                forms: vec![self.form(None, |out| out.write_all(text.as_bytes()))?],
-            }),
         };
         Ok(Made {
             document: Edition {
@@ -96,8 +123,8 @@ impl Making {
                 },
                 forms,
             },
-            statement,
-            due: self.made.plus((self.export.valid.as_secs() / 2).max(1)),
+            statement: edition,
+            due: self.made.plus((self.recipe.valid.as_secs() / 2).max(1)),
             unfiled,
         })
     }
@@ -107,13 +134,12 @@ impl Making {
         let history = hex::encode(self.snapshot.name().octets());
         let short = history.get(..16).unwrap_or(&history);
         let (serial, revision) = (self.snapshot.serial(), self.snapshot.revision());
-        let keys = [&self.export.sign_key, &self.export.gortr_key];
-        let signed = keys.iter().filter(|key| key.is_some()).count();
-        format!(
-            "{short}-{serial}-{revision}-{}-{signed}",
-            self.made.seconds()
-        )
-        .into()
+        let mut tag = format!("{short}-{serial}-{revision}-{}", self.made.seconds());
+        for id in self.recipe.key_ids() {
+            tag.push('-');
+            tag.push_str(id.get(..8).unwrap_or(id));
+        }
+        tag.into()
     }
 
     /// Writes it into files, in all codings at once.
@@ -143,19 +169,10 @@ impl Making {
             Ok(all.digester.finish())
         };
         let digest = write().map_err(wrong)?;
-        let form = |coding, file: File| {
-            let length = file.metadata().map_err(wrong)?.len();
-            let file = Arc::new(file);
-            Ok(Form {
-                coding,
-                file,
-                length,
-            })
-        };
         let forms = vec![
-            form(None, plain)?,
-            form(Some("gzip"), gzip)?,
-            form(Some("zstd"), zstd)?,
+            form(None, plain).map_err(wrong)?,
+            form(Some("gzip"), gzip).map_err(wrong)?,
+            form(Some("zstd"), zstd).map_err(wrong)?,
         ];
         Ok((forms, digest))
     }
@@ -182,21 +199,17 @@ impl Making {
     }
 
     fn valid(&self) -> UnixTime {
-        self.made.plus(self.export.valid.as_secs())
+        self.made.plus(self.recipe.valid.as_secs())
     }
 
     /// GoRTR's two fields, where they are wanted.
     fn gortr(&self) -> Result<Option<Fields>, ExportError> {
-        let Some(path) = self.export.gortr_key.as_ref() else {
+        let key = self.recipe.keys.gortr.as_ref();
+        let Some(key) = key.filter(|_| self.document == Document::Json) else {
             return Ok(None);
         };
-        if self.document != Document::Json {
-            return Ok(None);
-        }
-        let key = key(path)?;
         let digest = GortrDigest::of(self.snapshot.payload(), self.made, self.valid());
-        let signed = digest.sign(&key);
-        let signed = signed.ok_or_else(|| ExportError::NotP256(path.clone()))?;
+        let signed = digest.sign(key).ok_or(ExportError::NotP256)?;
         Ok(Some((signed.signature, signed.signature_date)))
     }
 
@@ -219,43 +232,46 @@ impl Making {
         let wrong = |error| ExportError::Write(path.to_owned(), error);
         let plain = forms.iter().find(|form| form.coding.is_none());
         let Some(plain) = plain else { return Ok(()) };
-        file::put(path, |out| file::copy(&plain.file, out)).map_err(wrong)?;
+        files::replace(path, |out| file::copy(&plain.file, out)).map_err(wrong)?;
         match statement {
             None => Ok(()),
             Some(text) => {
                 let path = file::statement(path);
-                file::put(&path, |out| out.write_all(text.as_bytes())).map_err(wrong)
+                files::replace(&path, |out| out.write_all(text.as_bytes())).map_err(wrong)
             }
         }
     }
 
-    fn form(
-        &self,
-        coding: Option<&'static str>,
-        write: impl FnOnce(&mut &File) -> io::Result<()>,
-    ) -> Result<Form, ExportError> {
-        let wrong = |error| ExportError::Write(self.folder.clone(), error);
-        let file = file::nameless(&self.folder).map_err(wrong)?;
-        write(&mut &file).map_err(wrong)?;
-        let length = file.metadata().map_err(wrong)?.len();
-        let file = Arc::new(file);
-        Ok(Form {
-            coding,
-            file,
-            length,
+    /// A statement that is complete.
+    fn statement(&self, text: &str, tag: &str) -> Result<Edition, ExportError> {
+        let made = || {
+            let file = file::nameless(&self.folder)?;
+            (&file).write_all(text.as_bytes())?;
+            form(None, file)
+        };
+        let form = made().map_err(|error| ExportError::Write(self.folder.clone(), error))?;
+        Ok(Edition {
+            tag: tag.into(),
+            modified: self.made,
+            media_type: "application/jose",
+            forms: vec![form],
         })
     }
 }
 
+/// A file that is complete.
+fn form(coding: Option<&'static str>, file: File) -> io::Result<Form> {
+    let length = file.metadata()?.len();
+    let file = Arc::new(file);
+    Ok(Form {
+        coding,
+        file,
+        length,
+    })
+}
+
 /// `signature` and `signatureDate`.
 type Fields = (String, String);
-
-/// A private key.
-fn key(path: &Path) -> Result<SigningKey, ExportError> {
-    let text = files::read(path, MAX_KEY).map_err(ExportError::File)?;
-    let key = SigningKey::from_pem(&text, &SystemRandom::new());
-    key.map_err(|error| ExportError::Key(path.to_owned(), error))
-}
 
 /// Writes to all codings, and makes the digest of what is written.
 struct Tee<'a> {

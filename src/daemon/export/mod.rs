@@ -27,10 +27,10 @@ use tracing::{debug, info, warn};
 
 pub use self::counts::Counts;
 use self::error::ExportError;
+pub use self::make::Recipe;
 use self::make::{Made, Making};
 use super::pipeline::unix_now;
 use super::store::{Moment, Store};
-use crate::config::Export;
 use crate::http::backend::{Document, Editing, Edition};
 use crate::http::{Refusal, RefusalKind};
 use crate::payload::UnixTime;
@@ -142,7 +142,7 @@ impl Exporter {
     /// The exporter, and the work that it does until told to stop.
     pub fn new(
         store: Arc<Store>,
-        config: watch::Receiver<Arc<Export>>,
+        config: watch::Receiver<Arc<Recipe>>,
         folder: PathBuf,
         stop: watch::Receiver<bool>,
     ) -> (Self, impl Future<Output = ()>) {
@@ -228,7 +228,7 @@ impl Complete {
 /// The task.
 struct Maker {
     moments: watch::Receiver<Moment>,
-    config: watch::Receiver<Arc<Export>>,
+    config: watch::Receiver<Arc<Recipe>>,
     folder: PathBuf,
     editions: watch::Sender<Arc<Editions>>,
     wishes: Arc<Wishes>,
@@ -297,8 +297,8 @@ impl Maker {
         if self.seen.is_none_or(|(seen, _)| seen != key) {
             self.seen = Some((key, now));
         }
-        let export = Arc::clone(&self.config.borrow());
-        let file_due = export.file.is_some()
+        let recipe = Arc::clone(&self.config.borrow());
+        let file_due = recipe.file.is_some()
             && self.again.is_none()
             && self
                 .filed
@@ -330,10 +330,10 @@ impl Maker {
             // One that is made anew because the last one gets old is of this moment.
             made: match editions.complete.get(&document) {
                 Some(before) if before.key == key => now,
-                _ if published.plus(export.valid.as_secs() / 2) > now => published,
+                _ if published.plus(recipe.valid.as_secs() / 2) > now => published,
                 _ => now,
             },
-            export,
+            recipe,
             folder: self.folder.clone(),
             file: file_due && document == Document::Json,
         };

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::time::Duration;
 
 use ring::rand::SystemRandom;
@@ -11,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::config::{Export, ExportKeys};
 use crate::http::metrics::{Exposition, Format};
 use crate::json;
 use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
@@ -45,17 +45,17 @@ fn next(snapshot: &Snapshot, data: DataSet) -> Arc<Snapshot> {
 struct Running {
     store: Arc<Store>,
     exporter: Exporter,
-    config: watch::Sender<Arc<Export>>,
+    config: watch::Sender<Arc<Recipe>>,
     folder: tempfile::TempDir,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn start(export: Export) -> Self {
+    fn start(recipe: Recipe) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new();
-        let (config, configs) = watch::channel(Arc::new(export));
+        let (config, configs) = watch::channel(Arc::new(recipe));
         let (stop, stopped) = watch::channel(false);
         let private = folder.path().join("export");
         let (exporter, work) = Exporter::new(Arc::clone(&store), configs, private, stopped);
@@ -102,12 +102,24 @@ fn octets(edition: &Edition, coding: Option<&str>) -> Vec<u8> {
     octets
 }
 
-fn key(folder: &Path, algorithm: Algorithm) -> (PathBuf, SigningKey) {
+fn key(algorithm: Algorithm) -> Arc<SigningKey> {
     let pem = SigningKey::generate(algorithm, &SystemRandom::new()).unwrap();
-    let path = folder.join(format!("{}.key", algorithm.name()));
-    fs::write(&path, &pem).unwrap();
     let key = SigningKey::from_pem(pem.as_bytes(), &SystemRandom::new());
-    (path, key.unwrap())
+    Arc::new(key.unwrap())
+}
+
+/// Unsigned, over HTTP alone.
+fn plain() -> Recipe {
+    Recipe::new(&Export::default(), &ExportKeys::default())
+}
+
+fn signed(sign: Option<Arc<SigningKey>>, gortr: Option<Arc<SigningKey>>) -> Recipe {
+    let keys = ExportKeys {
+        sign,
+        gortr,
+        ..ExportKeys::default()
+    };
+    Recipe::new(&Export::default(), &keys)
 }
 
 fn first(asns: &[u32]) -> Arc<Snapshot> {
@@ -116,7 +128,7 @@ fn first(asns: &[u32]) -> Arc<Snapshot> {
 
 #[tokio::test]
 async fn every_coding_is_the_same_document_and_loses_nothing() {
-    let running = Running::start(Export::default());
+    let running = Running::start(plain());
     let snapshot = first(&[64_496, 4_200_000_000]);
     running.publish(&snapshot);
     let edition = running.ask(Document::Json).await.unwrap();
@@ -148,7 +160,7 @@ async fn every_coding_is_the_same_document_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_document_follows_serial_and_revision_and_nothing_else() {
-    let running = Running::start(Export::default());
+    let running = Running::start(plain());
     let one = first(&[1]);
     running.publish(&one);
     let before = running.ask(Document::Json).await.unwrap();
@@ -191,14 +203,9 @@ async fn a_document_follows_serial_and_revision_and_nothing_else() {
 
 #[tokio::test]
 async fn both_signatures_are_on_what_is_given_out() {
-    let folder = tempfile::tempdir().unwrap();
-    let (gortr_path, gortr_key) = key(folder.path(), Algorithm::Es256);
-    let (path, signing) = key(folder.path(), Algorithm::EdDsa);
-    let running = Running::start(Export {
-        sign_key: Some(path),
-        gortr_key: Some(gortr_path),
-        ..Export::default()
-    });
+    let gortr_key = key(Algorithm::Es256);
+    let signing = key(Algorithm::EdDsa);
+    let running = Running::start(signed(Some(signing.clone()), Some(gortr_key.clone())));
     let snapshot = first(&[65_001, 4_200_000_000]);
     running.publish(&snapshot);
     let edition = running.ask(Document::Json).await.unwrap();
@@ -225,30 +232,36 @@ async fn both_signatures_are_on_what_is_given_out() {
 
 #[tokio::test]
 async fn nothing_unsigned_takes_the_place_of_what_is_to_be_signed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, _) = key(folder.path(), Algorithm::Es256);
-    let running = Running::start(Export {
-        sign_key: Some(path.clone()),
-        ..Export::default()
-    });
+    let sign = key(Algorithm::Es256);
+    let running = Running::start(signed(Some(sign.clone()), None));
     let one = first(&[1]);
     running.publish(&one);
-    running.ask(Document::Json).await.unwrap();
-    fs::write(&path, "no key").unwrap();
+    let before = running.ask(Document::Json).await.unwrap();
+    // By another key it is another document.
+    let recipe = signed(Some(key(Algorithm::Es256)), None);
+    running.config.send_replace(Arc::new(recipe));
+    let deadline = Instant::now() + WAIT;
+    while running.ask(Document::Json).await.unwrap().tag == before.tag {
+        assert!(Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    // One that cannot sign as GoRTR does.
+    let recipe = signed(Some(sign), Some(key(Algorithm::EdDsa)));
+    running.config.send_replace(Arc::new(recipe));
     running.publish(&next(&one, data(&[2])));
     for document in [Document::Json, Document::Statement] {
         let refusal = running.ask(document).await.unwrap_err();
         assert_eq!(refusal.kind, RefusalKind::Unavailable);
-        assert!(refusal.message.contains("es256.key") || refusal.message.contains("ES256.key"));
+        assert!(refusal.message.contains("P-256"), "{refusal}");
     }
     running.end().await;
 }
 
 #[tokio::test]
 async fn a_document_is_signed_anew_at_half_of_its_time() {
-    let running = Running::start(Export {
+    let running = Running::start(Recipe {
         valid: Duration::from_secs(2),
-        ..Export::default()
+        ..plain()
     });
     let one = first(&[1]);
     running.publish(&one);
@@ -271,9 +284,9 @@ async fn a_document_is_signed_anew_at_half_of_its_time() {
 async fn a_file_is_whole_at_every_moment() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rpki.json");
-    let running = Running::start(Export {
+    let running = Running::start(Recipe {
         file: Some(path.clone()),
-        ..Export::default()
+        ..plain()
     });
     let mut snapshot = first(&[1]);
     running.publish(&snapshot);
@@ -295,9 +308,9 @@ async fn a_file_is_whole_at_every_moment() {
         running.publish(&snapshot);
     }
     // A folder that is gone is said, and what is asked for over HTTP is there all the same.
-    running.config.send_replace(Arc::new(Export {
+    running.config.send_replace(Arc::new(Recipe {
         file: Some(folder.path().join("gone/rpki.json")),
-        ..Export::default()
+        ..plain()
     }));
     running.ask(Document::Json).await.unwrap();
     running.end().await;

@@ -14,6 +14,7 @@ use super::PublishError;
 use super::leftovers::Leftovers;
 use crate::daemon::announce::Bulletin;
 use crate::feed::FileName;
+use crate::net::files;
 use crate::sign::{Digest, Digester};
 
 /// What everybody may do with what is laid out: read it.
@@ -170,22 +171,15 @@ fn copy(from: &Path, to: &Path) -> Result<(), PublishError> {
 
 /// Writes a file whole, in place of the one that is there.
 fn write(to: &Path, content: &[u8]) -> Result<(), PublishError> {
-    let new = incomplete(to);
-    let written = || {
-        let gone = fs::remove_file(&new);
-        gone.or_else(not_there)?;
-        let mut file = File::create_new(&new)?;
+    let written = files::replace(to, |file| {
         file.write_all(content)?;
-        file.set_permissions(fs::Permissions::from_mode(MODE))?;
-        file.sync_all()?;
-        fs::rename(&new, to)
-    };
-    written().map_err(PublishError::file(to))
+        file.set_permissions(fs::Permissions::from_mode(MODE))
+    });
+    written.map_err(PublishError::file(to))
 }
 
-fn sync(folder: &Path) -> Result<(), PublishError> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(PublishError::file(folder))
+pub(super) fn sync(folder: &Path) -> Result<(), PublishError> {
+    files::sync_folder(folder).map_err(PublishError::file(folder))
 }
 
 /// What a file holds; an error when there is no regular file.

@@ -13,6 +13,7 @@ use crate::feed::{FeedError, FileName, ManifestError};
 use crate::json::ReadError;
 use crate::json::error::Form;
 use crate::net::dial::HandshakeError;
+use crate::net::files::FileError;
 use crate::net::{DialError, Endpoint, HostPort, Reason, Url};
 use crate::payload::UnixTime;
 use crate::rtr::client::Failure;
@@ -232,7 +233,7 @@ pub enum SignatureError {
     /// It counts no more since then.
     Over(UnixTime),
     /// It was signed earlier than what was taken before, or is of an earlier serial.
-    Back(Box<str>),
+    Back(RollbackError),
 }
 
 impl fmt::Display for SignatureError {
@@ -244,7 +245,7 @@ impl fmt::Display for SignatureError {
             Self::Undated => f.write_str("it has no generated and valid"),
             Self::Gortr(error) => error.fmt(f),
             Self::Over(since) => write!(f, "its signature counts no more since {since}"),
-            Self::Back(what) => f.write_str(what),
+            Self::Back(error) => write!(f, "it goes back: {error}"),
         }
     }
 }
@@ -361,6 +362,16 @@ impl SourceError {
             Self::Rollback { .. } => "rollback",
             Self::FeedFile { .. } | Self::Feed { .. } => "feed",
             Self::Reader => "internal",
+        }
+    }
+
+    /// What it means that a public key cannot be used: with fewer keys than were named, whoever
+    /// changes theirs would be lost.
+    pub(super) fn of_key(error: FileError) -> Self {
+        Self::Secret {
+            what: "public key".into(),
+            path: error.path,
+            error: String::from(error.cause).into(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where a source that must be signed stands, so that nobody takes it back.
+//! Where a source stands that must not go back, kept over a restart.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,50 +6,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::SignatureError;
+use crate::feed::advance::Mark;
+use crate::net::files;
 use crate::payload::UnixTime;
+use crate::rtr::{HistoryName, Serial};
 use crate::sign::hex;
-
-/// Where a source stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Mark {
-    /// The name of the history; zeros for none.
-    pub(super) history: [u8; 16],
-    pub(super) serial: u32,
-    pub(super) revision: u64,
-    pub(super) issued: UnixTime,
-}
-
-impl Mark {
-    /// What speaks against going on to `next`.
-    pub(super) fn against(&self, next: &Self) -> Option<SignatureError> {
-        let back = |what: String| Some(SignatureError::Back(what.into()));
-        if next.issued < self.issued {
-            return back(format!(
-                "it was signed at {}, before the one of {}",
-                next.issued, self.issued
-            ));
-        }
-        if next.history != self.history || self.history == [0; 16] {
-            return None;
-        }
-        // RFC 1982: what is not ahead is behind.
-        let steps = next.serial.wrapping_sub(self.serial);
-        if steps > u32::MAX / 2 {
-            return back(format!(
-                "it goes back from serial {} to {}",
-                self.serial, next.serial
-            ));
-        }
-        if steps == 0 && next.revision < self.revision {
-            return back(format!(
-                "it goes back from revision {} to {}",
-                self.revision, next.revision
-            ));
-        }
-        None
-    }
-}
 
 /// A mark as a file.
 #[derive(Deserialize, Serialize)]
@@ -62,7 +23,7 @@ struct Form {
     issued: u64,
 }
 
-const NAME: &str = "verified.json";
+const NAME: &str = "mark.json";
 
 /// The longest file with a mark: an endpoint is the most of it.
 const MAX_MARK: u64 = 64 * 1024;
@@ -71,18 +32,15 @@ const MAX_MARK: u64 = 64 * 1024;
 pub(super) fn keep(folder: &Path, at: &str, mark: &Mark) -> io::Result<()> {
     let form = Form {
         at: at.to_owned(),
-        history: hex::encode(&mark.history),
-        serial: mark.serial,
+        history: hex::encode(mark.history.octets()),
+        serial: mark.serial.into_u32(),
         revision: mark.revision,
         issued: mark.issued.seconds(),
     };
+    let text = serde_json::to_vec(&form)?;
     fs::create_dir_all(folder)?;
-    let beside = folder.join(".verified.new");
-    let mut file = File::create(&beside)?;
-    file.write_all(&serde_json::to_vec(&form)?)?;
-    file.sync_all()?;
-    fs::rename(&beside, folder.join(NAME))?;
-    File::open(folder)?.sync_all()
+    files::replace(&folder.join(NAME), |file| file.write_all(&text))?;
+    files::sync_folder(folder)
 }
 
 /// The mark that was kept of the source at this place, `None` when there is none. Blocks.
@@ -102,8 +60,8 @@ pub(super) fn kept(folder: &Path, at: &str) -> io::Result<Option<Mark>> {
     }
     let history = hex::decode(&form.history).and_then(|name| name.try_into().ok());
     Ok(Some(Mark {
-        history: history.ok_or(io::ErrorKind::InvalidData)?,
-        serial: form.serial,
+        history: HistoryName::new(history.ok_or(io::ErrorKind::InvalidData)?),
+        serial: Serial::new(form.serial),
         revision: form.revision,
         issued: UnixTime::new(form.issued),
     }))
@@ -114,38 +72,11 @@ mod tests {
     use super::*;
 
     const MARK: Mark = Mark {
-        history: [7; 16],
-        serial: 5,
+        history: HistoryName::new([7; 16]),
+        serial: Serial::new(5),
         revision: 3,
         issued: UnixTime::new(1_000),
     };
-
-    #[test]
-    fn nobody_goes_back_in_a_history() {
-        let against = |next: Mark| MARK.against(&next).is_some();
-        assert!(!against(MARK));
-        let serial = |serial, revision| Mark {
-            serial,
-            revision,
-            issued: UnixTime::new(2_000),
-            ..MARK
-        };
-        assert!(!against(serial(6, 0)));
-        assert!(!against(serial(5, 4)));
-        assert!(against(serial(5, 2)));
-        assert!(against(serial(4, 9)));
-        // RFC 1982: four thousand million is behind five.
-        assert!(against(serial(4_000_000_000, 9)));
-        let elsewhere = Mark {
-            history: [8; 16],
-            ..serial(1, 0)
-        };
-        assert!(!against(elsewhere));
-        for older in [serial(6, 0), elsewhere] {
-            let issued = UnixTime::new(999);
-            assert!(against(Mark { issued, ..older }));
-        }
-    }
 
     #[test]
     fn a_mark_is_read_as_it_was_kept() {

@@ -21,7 +21,7 @@ use crate::feed::attributes::{self, Attributes};
 use crate::feed::delta::Octets;
 use crate::feed::snapshot::{self, SnapshotReader};
 use crate::feed::{FeedError, Sealed};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, files};
 use crate::payload::{DataSet, UnixTime};
 use crate::sign::{Digest, hex};
 
@@ -242,7 +242,7 @@ fn put(folder: &Path, of: String, list: &List, before: Option<&Note>) -> io::Res
         check: String::new(),
     }
     .checked();
-    File::open(folder)?.sync_all()?;
+    files::sync_folder(folder)?;
     put_note(folder, &note)?;
     let named = [note.set.name("set"), note.attributes.name("attributes")];
     for entry in fs::read_dir(folder)? {
@@ -259,32 +259,20 @@ fn put(folder: &Path, of: String, list: &List, before: Option<&Note>) -> io::Res
 
 fn put_note(folder: &Path, note: &Note) -> io::Result<()> {
     let text = serde_json::to_vec(note)?;
-    put_file(folder, NOTE, |mut file| file.write_all(&text))?;
-    File::open(folder)?.sync_all()
+    files::replace(&folder.join(NOTE), |file| file.write_all(&text))?;
+    files::sync_folder(folder)
 }
 
 fn put_packed(
     folder: &Path,
     name: &str,
-    write: impl FnOnce(&mut zstd::stream::write::Encoder<'static, &File>) -> io::Result<()>,
+    write: impl FnOnce(&mut zstd::stream::write::Encoder<'static, &mut File>) -> io::Result<()>,
 ) -> io::Result<()> {
-    put_file(folder, name, |file| {
+    files::replace(&folder.join(name), |file| {
         let mut packed = zstd::stream::write::Encoder::new(file, LEVEL)?;
         write(&mut packed)?;
         packed.finish().map(drop)
     })
-}
-
-fn put_file(
-    folder: &Path,
-    name: &str,
-    write: impl FnOnce(&File) -> io::Result<()>,
-) -> io::Result<()> {
-    let beside = folder.join(format!(".{name}.new"));
-    let file = File::create(&beside)?;
-    write(&file)?;
-    file.sync_all()?;
-    fs::rename(&beside, folder.join(name))
 }
 
 fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {

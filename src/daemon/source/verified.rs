@@ -21,21 +21,20 @@ use super::file;
 use super::intake::{self, Lease};
 use super::judge::Claim;
 use super::list::List;
-use super::mark::{self, Mark};
+use super::mark;
 use super::pace::Pace;
 use super::watcher::Watcher;
 use super::web::{Fetcher, Place};
 use super::{Closed, Content, Occasion, Outlet, Past, Requests, limits, unix, unix_now};
 use crate::config::{Scheme, Source, Verify};
+use crate::feed::advance::{Mark, RollbackError};
 use crate::json::{Document, Keep};
-use crate::net::{Endpoint, files};
+use crate::net::Endpoint;
 use crate::payload::UnixTime;
+use crate::rtr::{HistoryName, Serial};
 use crate::sign::gortr::{GortrDigest, GortrError, GortrSignature};
 use crate::sign::statement::StatementError;
 use crate::sign::{Digest, Digester, Statement, VerifyKey};
-
-/// The longest file with a public key.
-const MAX_KEY: u64 = 64 * 1024;
 
 /// The longest statement.
 const MAX_STATEMENT: u64 = 16 * 1024;
@@ -49,6 +48,9 @@ const STATEMENTS: u32 = 6;
 
 /// The wait before that.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// Of a document that says of none.
+const NO_HISTORY: HistoryName = HistoryName::new([0; 16]);
 
 /// Delivers what is there as often as it changes, if it is signed.
 pub(super) async fn deliver(
@@ -190,9 +192,10 @@ impl<'s> Reader<'s> {
     }
 
     async fn read(&mut self) -> Result<Content, SourceError> {
-        let paths = self.verify.keys.clone();
-        let keys = spawn_blocking(move || keys(&paths)).await;
-        let keys = keys.map_err(|_| SourceError::Reader)??;
+        let verify = self.verify.clone();
+        let keys = spawn_blocking(move || verify.load()).await;
+        let keys = keys.map_err(|_| SourceError::Reader)?;
+        let keys = keys.map_err(SourceError::of_key)?;
         let believed = match self.verify.scheme {
             Scheme::Jws => self.by_statement(&keys).await?,
             Scheme::Gortr => match self.by_fields(keys).await? {
@@ -244,8 +247,8 @@ impl<'s> Reader<'s> {
             let statement =
                 statement.map_err(|error| self.wrong(SignatureError::Statement(error)))?;
             let mark = Mark {
-                history: statement.history,
-                serial: statement.serial,
+                history: HistoryName::new(statement.history),
+                serial: Serial::new(statement.serial),
                 revision: statement.revision,
                 issued: statement.issued,
             };
@@ -313,8 +316,8 @@ impl<'s> Reader<'s> {
         checked.map_err(|error| self.wrong(SignatureError::Gortr(error)))?;
         self.in_time(Some(valid))?;
         let mark = Mark {
-            history: [0; 16],
-            serial: 0,
+            history: NO_HISTORY,
+            serial: Serial::new(0),
             revision: 0,
             issued: generated,
         };
@@ -342,9 +345,22 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Nobody goes back in a history, and no document counts that was signed before another one:
+    /// here the clock is the signer's, and there is no leader that goes on whatever its clock does.
     fn check(&self, next: &Mark) -> Result<(), SourceError> {
-        let against = self.mark.and_then(|before| before.against(next));
-        against.map_or(Ok(()), |error| Err(self.wrong(error)))
+        let Some(before) = self.mark else {
+            return Ok(());
+        };
+        let back = match next.issued < before.issued {
+            true => Err(RollbackError::Issued {
+                reached: before.issued,
+                found: next.issued,
+            }),
+            // What has no history has none to go back in.
+            false if next.history == NO_HISTORY => Ok(()),
+            false => before.advance(next).map(|_| ()),
+        };
+        back.map_err(|error| self.wrong(SignatureError::Back(error)))
     }
 
     fn wrong(&self, error: SignatureError) -> SourceError {
@@ -538,20 +554,6 @@ fn open(path: &Path) -> Result<File, SourceError> {
         return Err(SourceError::NotAFile { path: path.into() });
     }
     File::open(path).map_err(wrong)
-}
-
-/// Reads the keys. Blocks.
-fn keys(paths: &[PathBuf]) -> Result<Vec<VerifyKey>, SourceError> {
-    let key = |path: &PathBuf| {
-        let refused = |error: String| SourceError::Secret {
-            what: "public key".into(),
-            path: path.clone(),
-            error: error.into(),
-        };
-        let text = files::read(path, MAX_KEY).map_err(|error| refused(error.to_string()))?;
-        VerifyKey::from_pem(&text).map_err(|error| refused(error.to_string()))
-    };
-    paths.iter().map(key).collect()
 }
 
 fn whole(input: impl io::Read, limit: u64) -> Result<Vec<u8>, intake::Failure> {

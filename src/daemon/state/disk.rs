@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::error::{DiskError, StateError};
 use crate::feed::Sealed;
+use crate::net::files;
 use crate::sign::Digest;
 
 /// A file system. Everything blocks. A clone is the same one.
@@ -141,7 +142,7 @@ impl Disk for Files {
     }
 
     fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        files::sync_folder(path)
     }
 }
 

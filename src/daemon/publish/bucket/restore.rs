@@ -10,7 +10,9 @@ use super::store::Store;
 use super::{MANIFEST, Shelf};
 use crate::config::{Bucket, ExportKeys};
 use crate::daemon::publish::PublishError;
+use crate::daemon::publish::folder::sync;
 use crate::feed::Manifest;
+use crate::net::files;
 use crate::rtr::{HistoryName, Serial};
 use crate::sign::{Digest, Digester};
 
@@ -82,14 +84,9 @@ pub(super) async fn take(shelf: &Shelf, state_dir: &Path) -> Result<Restored, Pu
     sync(&folder)?;
     // Only now there is something that a start believes.
     let text = manifest.to_plain();
-    let (new, path) = names(&folder, "manifest.json");
-    let written = || {
-        let mut file = File::create(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &path)
-    };
-    written().map_err(PublishError::file(&path))?;
+    let path = folder.join("manifest.json");
+    let written = files::replace(&path, |file| file.write_all(text.as_bytes()));
+    written.map_err(PublishError::file(&path))?;
     sync(&folder)?;
     sync(state_dir)?;
     Ok(Restored::Taken {
@@ -130,9 +127,4 @@ async fn fetch(
 /// A file before it is complete, and then.
 fn names(folder: &Path, name: &str) -> (PathBuf, PathBuf) {
     (folder.join(format!(".{name}.new")), folder.join(name))
-}
-
-fn sync(folder: &Path) -> Result<(), PublishError> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(PublishError::file(folder))
 }

@@ -11,8 +11,7 @@ use super::super::intake::{Bridge, Failure};
 use super::super::unix_now;
 use super::super::web::{Fetcher, Place};
 use super::files::{self, Files};
-use super::keys;
-use crate::config::Source;
+use crate::config::{Source, Verify};
 use crate::feed::{Manifest, ManifestError, WAITED};
 use crate::net::{Endpoint, Url};
 use crate::payload::UnixTime;
@@ -31,9 +30,8 @@ const MAX_TAG: usize = 256;
 /// Where manifests come from.
 pub(super) struct Manifests {
     at: Endpoint,
-    kind: ManifestKind,
-    /// The files with the keys, one of which has to have signed it.
-    keys: Vec<PathBuf>,
+    /// Who has to have signed them; `None` for plain ones.
+    verify: Option<Verify>,
     way: Way,
     timeout: Duration,
 }
@@ -94,15 +92,17 @@ impl Manifests {
         Self::new(source, at, Way::Folder { path, seen: None })
     }
 
+    const fn kind(&self) -> ManifestKind {
+        match self.verify {
+            Some(_) => ManifestKind::Signed,
+            None => ManifestKind::Plain,
+        }
+    }
+
     fn new(source: &Source, at: Endpoint, way: Way) -> Self {
-        let verify = source.verify.as_ref();
         Self {
             at,
-            kind: match verify {
-                Some(_) => ManifestKind::Signed,
-                None => ManifestKind::Plain,
-            },
-            keys: verify.map_or_else(Vec::new, |verify| verify.keys.clone()),
+            verify: source.verify.clone(),
             way,
             timeout: source.timeout,
         }
@@ -117,7 +117,7 @@ impl Manifests {
     pub(super) fn path(&self) -> Option<PathBuf> {
         match &self.way {
             Way::Web { .. } => None,
-            Way::Folder { path, .. } => Some(path.join(self.kind.file())),
+            Way::Folder { path, .. } => Some(path.join(self.kind().file())),
         }
     }
 
@@ -166,13 +166,13 @@ impl Manifests {
 
     /// What a manifest says, if it is to be believed now.
     pub(super) async fn read(&self, arrived: &Arrived) -> Result<Manifest, SourceError> {
-        let (kind, keys, text) = (self.kind, self.keys.clone(), arrived.text.clone());
-        let read = spawn_blocking(move || match kind {
-            ManifestKind::Signed => {
-                let keys = keys::load(&keys)?;
+        let (verify, text) = (self.verify.clone(), arrived.text.clone());
+        let read = spawn_blocking(move || match verify {
+            Some(verify) => {
+                let keys = verify.load().map_err(SourceError::of_key)?;
                 Ok(Manifest::verify(&text, &keys, unix_now()))
             }
-            ManifestKind::Plain => Ok(Manifest::read_plain(&text)),
+            None => Ok(Manifest::read_plain(&text)),
         });
         let manifest = read.await.map_err(|_| SourceError::Reader)??;
         let manifest = manifest.map_err(|error| self.refused(error))?;
@@ -200,7 +200,7 @@ impl Manifests {
     }
 
     async fn ask(&mut self, known: Option<Box<str>>) -> Result<Option<Arrived>, SourceError> {
-        let name = self.kind.file();
+        let name = self.kind().file();
         let arrived = match &mut self.way {
             Way::Web { fetcher, folder } => {
                 let place = fetcher.place_mut();
@@ -233,7 +233,7 @@ impl Manifests {
         arrived.map_err(|error| match is_missing(&error) {
             true => SourceError::NoManifest {
                 at: self.at.clone(),
-                expected: self.kind,
+                expected: self.kind(),
             },
             false => error,
         })

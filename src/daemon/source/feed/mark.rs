@@ -1,22 +1,22 @@
 //! Where a follower stands, kept over a restart: what was shown once is never gone back from.
 
 use std::cmp::Ordering;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use tracing::{debug, warn};
 
+use super::super::mark;
 use crate::feed::advance::Mark;
 use crate::payload::UnixTime;
-use crate::rtr::{HistoryName, Serial, Snapshot};
-use crate::sign::hex;
+use crate::rtr::Snapshot;
 
-/// The file with the mark of a source.
+/// The mark of a source, as it is kept.
 pub(super) struct MarkFile {
     source: Box<str>,
+    /// The feed: another one under the same name stands elsewhere.
+    at: Box<str>,
     /// The folder that it is in, `None` when nothing is kept.
     folder: Option<PathBuf>,
     written: Option<Mark>,
@@ -24,33 +24,32 @@ pub(super) struct MarkFile {
     failing: bool,
 }
 
-/// The most octets of it.
-const MAX_LEN: u64 = 4_096;
-
-const NAME: &str = "mark.json";
-
 impl MarkFile {
     /// Reads what an earlier run has left. What cannot be read is as if it were not there, and
     /// said so.
-    pub(super) async fn open(source: &str, folder: Option<PathBuf>) -> (Self, Option<Mark>) {
-        let path = folder.as_ref().map(|folder| folder.join(NAME));
-        let read = spawn_blocking(move || path.map(|path| (read(&path), path)));
-        let mark = match read.await.ok().flatten() {
+    pub(super) async fn open(
+        source: &str,
+        at: String,
+        folder: Option<PathBuf>,
+    ) -> (Self, Option<Mark>) {
+        let place = folder.clone().map(|folder| (folder, at.clone()));
+        let read = spawn_blocking(move || place.map(|(folder, at)| mark::kept(&folder, &at)));
+        let found = match read.await.ok().flatten() {
             None => None,
-            Some((Ok(mark), _)) => mark,
-            Some((Err(error), path)) => {
-                let path = path.display();
-                warn!(source, %path, %error, "cannot tell how far a feed was followed before");
+            Some(Ok(found)) => found,
+            Some(Err(error)) => {
+                warn!(source, %error, "cannot tell how far a feed was followed before");
                 None
             }
         };
         let file = Self {
             source: source.into(),
+            at: at.into(),
             folder,
-            written: mark,
+            written: found,
             failing: false,
         };
-        (file, mark)
+        (file, found)
     }
 
     /// Writes where the follower stands now, unless it is there already. Without it a roll-back
@@ -60,20 +59,19 @@ impl MarkFile {
         if self.written.as_ref() == Some(mark) {
             return;
         }
-        let (folder, kept, source) = (folder.clone(), *mark, &*self.source);
-        let path = folder.join(NAME);
-        let written = spawn_blocking(move || write(&folder, &kept)).await;
-        let path = path.display();
+        let (folder, at, kept) = (folder.clone(), self.at.clone(), *mark);
+        let written = spawn_blocking(move || mark::keep(&folder, &at, &kept)).await;
+        let source = &*self.source;
         match written.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => {
                 self.written = Some(*mark);
                 self.failing = false;
             }
             Err(error) if self.failing => {
-                debug!(source, %path, %error, "cannot keep how far a feed was followed");
+                debug!(source, %error, "cannot keep how far a feed was followed");
             }
             Err(error) => {
-                warn!(source, %path, %error, "cannot keep how far a feed was followed");
+                warn!(source, %error, "cannot keep how far a feed was followed");
                 self.failing = true;
             }
         }
@@ -110,54 +108,13 @@ pub(super) fn begin(mirrored: Option<&Snapshot>, mark: Option<Mark>) -> Option<M
     })
 }
 
-#[derive(Deserialize, Serialize)]
-struct Form {
-    history: String,
-    serial: u32,
-    revision: u64,
-    issued: u64,
-}
-
-fn read(path: &Path) -> io::Result<Option<Mark>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let mut text = Vec::new();
-    file.take(MAX_LEN).read_to_end(&mut text)?;
-    let form: Form = serde_json::from_slice(&text)?;
-    let history = hex::decode(&form.history).and_then(|octets| octets.try_into().ok());
-    let history = history.ok_or_else(|| io::Error::other("the history is not 128 bits"))?;
-    Ok(Some(Mark {
-        history: HistoryName::new(history),
-        serial: Serial::new(form.serial),
-        revision: form.revision,
-        issued: UnixTime::new(form.issued),
-    }))
-}
-
-fn write(folder: &Path, mark: &Mark) -> io::Result<()> {
-    let form = Form {
-        history: hex::encode(mark.history.octets()),
-        serial: mark.serial.into_u32(),
-        revision: mark.revision,
-        issued: mark.issued.seconds(),
-    };
-    let mut text = serde_json::to_vec(&form)?;
-    text.push(b'\n');
-    fs::create_dir_all(folder)?;
-    let new = folder.join(format!(".{NAME}.new"));
-    let mut file = File::create(&new)?;
-    file.write_all(&text)?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(NAME))?;
-    File::open(folder)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::payload::DataSet;
+    use crate::rtr::{HistoryName, Serial};
 
     const NAME: HistoryName = HistoryName::new([7; 16]);
 
@@ -170,23 +127,30 @@ mod tests {
         }
     }
 
+    fn at() -> String {
+        "feed+https://leader.example/feed/".to_owned()
+    }
+
     #[tokio::test]
     async fn what_was_kept_is_there_at_the_next_start() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        let (mut file, found) = MarkFile::open("a", Some(path.clone())).await;
+        let (mut file, found) = MarkFile::open("a", at(), Some(path.clone())).await;
         assert_eq!(found, None);
         for serial in [u32::MAX, 1] {
             file.keep(&mark(serial, 70)).await;
-            let (_, found) = MarkFile::open("a", Some(path.clone())).await;
+            let (_, found) = MarkFile::open("a", at(), Some(path.clone())).await;
             assert_eq!(found, Some(mark(serial, 70)));
         }
         fs::write(path.join("mark.json"), "{").unwrap();
-        let (mut file, found) = MarkFile::open("a", Some(path.clone())).await;
+        let (mut file, found) = MarkFile::open("a", at(), Some(path.clone())).await;
         assert_eq!(found, None);
         file.keep(&mark(5, 80)).await;
-        let (_, found) = MarkFile::open("a", Some(path)).await;
+        let (_, found) = MarkFile::open("a", at(), Some(path.clone())).await;
         assert_eq!(found, Some(mark(5, 80)));
+        // Another feed under the same name.
+        let (_, found) = MarkFile::open("a", "other".to_owned(), Some(path)).await;
+        assert_eq!(found, None);
     }
 
     #[test]

@@ -7,7 +7,6 @@
 //! A leader that is asked directly holds a request until it has news (`patience`).
 
 mod files;
-mod keys;
 mod load;
 mod manifests;
 mod mark;
@@ -234,7 +233,8 @@ struct Follower {
 
 impl Follower {
     async fn new(source: &Source, manifests: Manifests, past: Past) -> Self {
-        let (kept, mark) = MarkFile::open(&source.name, past.folder).await;
+        let (kept, mark) =
+            MarkFile::open(&source.name, source.origin.to_string(), past.folder).await;
         Self {
             manifests,
             timeout: source.timeout,

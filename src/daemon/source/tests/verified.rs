@@ -320,7 +320,7 @@ async fn nobody_goes_back_not_even_over_a_restart() {
                     issued: UnixTime::new(before.issued.seconds() - 1),
                     ..before
                 },
-                "it was signed at",
+                "made at",
             ),
         ] {
             let issued = match number {
@@ -539,7 +539,7 @@ async fn what_gortrs_signatures_are_not_over_is_refused() {
         ..gortr()
     };
     site.show("/json", older.signed(&key));
-    refused(running.ask(8).await, "rollback", "it was signed at");
+    refused(running.ask(8).await, "rollback", "it goes back: made at");
     site.show("/json", good);
     same(running.ask(9).await);
 }
