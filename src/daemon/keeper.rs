@@ -282,7 +282,9 @@ impl Shared {
         desk.state.set_authority(authority);
         let kept = desk.state.publish(&next, previous, now);
         let failed = kept.as_ref().err().is_some();
-        let lost = matches!(kept, Err(KeepError::Lost(_)));
+        // Whatever serial of a leader the disk names: nobody here gives it other data.
+        let ours = authority == Authority::Own;
+        let lost = ours && matches!(kept, Err(KeepError::Lost(_)));
         let (snapshot, authority) = match lost {
             false => (next, authority),
             true => (begin_anew(&mut desk.state, &next), Authority::Own),

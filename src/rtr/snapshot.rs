@@ -219,6 +219,15 @@ impl Snapshot {
         )
     }
 
+    /// The first set of a history of our own after that of a leader. The serial is far from the
+    /// leader's, so that the way back to it is no equal serial either, whatever it does meanwhile.
+    #[must_use]
+    pub fn begin_away(&self, name: HistoryName, data: DataSet) -> Self {
+        const AWAY: u32 = 1 << 24;
+        let serial = Serial::new(self.serial().into_u32().wrapping_add(AWAY)).next();
+        Self::begin(name, serial, self.published.generation.next(), data)
+    }
+
     fn begin(
         name: HistoryName,
         serial: Serial,

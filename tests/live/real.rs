@@ -180,6 +180,7 @@ fn work(rows: &Rows, previous: Option<Arc<Snapshot>>, now: UnixTime) -> Work {
             least: 1,
         },
         mirror: None,
+        stands: false,
         authority: Authority::Own,
         baseline: None,
         in_force: Some(Exceptions::default()),

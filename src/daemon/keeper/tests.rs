@@ -131,6 +131,36 @@ async fn a_disk_that_holds_on_to_an_older_serial_ends_the_history() {
     assert_eq!(of(&kept.unwrap().snapshot), of(&third));
 }
 
+/// Nobody here gives a leader's serial other data, so it need not end with the disk; and followers
+/// of such a server would be reset by each update.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_a_leader_outlives_such_a_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut keeper, _) = open(folder.path());
+    let authority = Authority::Leader(Validity {
+        issued: UnixTime::new(1_000),
+        valid_until: UnixTime::new(1_100),
+    });
+    let first = Arc::new(Snapshot::first(random_name(), data(100)));
+    let (first, _) = keeper.keep(first, None, authority).await;
+    keeper.settle(Some(Arc::clone(&first)), authority);
+    keeper.settling.take().unwrap().await.unwrap();
+    let manifest = folder.path().join("feed/manifest.json");
+    fs::remove_file(&manifest).unwrap();
+    fs::create_dir_all(manifest.join("x")).unwrap();
+    let mut served = first;
+    for count in 101..104 {
+        let next = after(&served, count);
+        let before = Some(Arc::clone(&served));
+        let (kept, whose) = keeper.keep(Arc::clone(&next), before, authority).await;
+        assert!(Arc::ptr_eq(&kept, &next) && whose == authority);
+        served = next;
+    }
+    let standing = keeper.standing();
+    let failure = standing.borrow().failure.clone();
+    assert_eq!(failure.unwrap().weight, Weight::Lost);
+}
+
 /// A leader's history may come with several steps at once, or with none that lead there.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_history_of_a_leader_is_stored_as_it_comes() {

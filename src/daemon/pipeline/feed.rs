@@ -8,12 +8,15 @@ use tracing::{debug, info, warn};
 
 use super::failover;
 use super::freshness::Age;
+use super::mirror::{self, Unfollowed};
 use super::order::Heard;
+use super::report;
 use crate::config::Source;
 use crate::daemon::source::{Content, List, Mirror, Occasion, SourceError, Update};
 use crate::daemon::voice::Voice;
 use crate::payload::merge::{Contribution, merge};
 use crate::payload::{Rows, UnixTime};
+use crate::rtr::Snapshot;
 
 /// What sources have, each with its place.
 pub fn rows_of(feeds: &[Feed]) -> Vec<(usize, Rows)> {
@@ -36,6 +39,8 @@ pub struct Feed {
     pub gone: Option<Rows>,
     /// The leader's history that they are, where it is a feed.
     pub mirror: Option<Arc<Mirror>>,
+    /// Why that is not to be followed.
+    pub unfollowed: Option<Unfollowed>,
     /// What its last list says of itself.
     pub facts: Option<Facts>,
     /// How old that is.
@@ -111,6 +116,7 @@ impl Feed {
             rows: None,
             gone: None,
             mirror: None,
+            unfollowed: None,
             facts: None,
             age: None,
             standing: failover::Standing::default(),
@@ -133,6 +139,10 @@ impl Feed {
         if let Some(age) = &mut self.age {
             age.max_age = source.max_age;
         }
+        if (&source.origin, &source.verify) != (&self.source.origin, &self.source.verify) {
+            // What somebody else said, or whom nobody trusts any more, is nobody's word now.
+            self.mirror = None;
+        }
         (self.id, self.source) = (id, source);
         (self.announced, self.told_stale) = (false, false);
     }
@@ -146,7 +156,24 @@ impl Feed {
     /// Whether its rows can be relied on.
     pub fn is_fresh(&self, now: UnixTime) -> bool {
         let aged = self.age.is_none_or(|age| !age.is_fresh(now));
-        self.rows.is_some() && !self.lapsed && !aged
+        self.is_usable() && !self.lapsed && !aged
+    }
+
+    /// Whether its rows may be gone on with, fresh or not.
+    pub const fn is_usable(&self) -> bool {
+        self.rows.is_some() && self.unfollowed.is_none()
+    }
+
+    /// Looks whether its leader may be followed by a server that has served this of a leader's
+    /// history.
+    pub fn compare(&mut self, reached: Option<&Arc<Snapshot>>) {
+        let pair = self.mirror.as_ref().zip(reached);
+        let others = pair.filter(|(mirror, reached)| !Arc::ptr_eq(&mirror.snapshot, reached));
+        let found = others.and_then(|(mirror, reached)| mirror::against(reached, &mirror.snapshot));
+        if found != self.unfollowed {
+            report::unfollowed(&self.source.name, self.unfollowed, found);
+            self.unfollowed = found;
+        }
     }
 
     /// Whether it was fresh when that was noted last.

@@ -30,7 +30,6 @@ use self::asked::Asked;
 use self::feed::{Feed, Taken};
 use self::guard::{Digest, Standing};
 use self::holds::Holds;
-use self::mirror::Unfollowed;
 use self::order::{Approval, Approved, Order, Rules};
 use self::sources::Sources;
 use self::step::{Pending, Selection, Serving, Turn, Work, prepare, step};
@@ -70,8 +69,9 @@ pub struct Pipeline {
     keeper: Option<Keeper>,
     /// Whose the history is that was published last.
     authority: Authority,
-    /// Why the leader's is not followed.
-    unfollowed: Option<Unfollowed>,
+    /// What was served last of a leader's history. Nobody goes back behind that, even by way of a
+    /// history of our own.
+    reached: Option<Arc<Snapshot>>,
     view: watch::Sender<Arc<View>>,
     /// When the first publication is due with what there is.
     settles_at: Instant,
@@ -115,6 +115,10 @@ impl Pipeline {
         let read = rules.slurm_configured && slurm.is_some();
         let published = kept.as_ref().map(|kept| kept.published);
         let authority = kept.as_ref().map_or(Authority::Own, |kept| kept.authority);
+        let reached = kept
+            .as_ref()
+            .filter(|kept| kept.authority != Authority::Own);
+        let reached = reached.map(|kept| Arc::clone(&kept.snapshot));
         if let Some(kept) = kept {
             store.publish(kept.snapshot, authority != Authority::Own);
         }
@@ -127,7 +131,7 @@ impl Pipeline {
             store,
             keeper,
             authority,
-            unfollowed: None,
+            reached,
             view: watch::Sender::new(Arc::new(View::empty())),
             settles_at: Instant::now() + FIRST_WAIT,
             settled: false,
@@ -373,10 +377,13 @@ impl Pipeline {
         }
         let (now, instant) = (unix_now(), Instant::now());
         let started = self.baseline.is_some();
+        let reached = self.reached.as_ref();
         let selection = self
             .sources
-            .select(&self.rules, started, now, instant.into());
+            .select(&self.rules, started, reached, now, instant.into());
         let work = self.work(selection, trigger, approved, now, instant);
+        let followed = work.mirror.as_ref();
+        let followed = followed.map(|(_, mirror)| Arc::clone(&mirror.snapshot));
         let previous = work.previous.clone();
         let done = tokio::task::spawn_blocking(move || {
             let turn = step(&work, random_name);
@@ -394,6 +401,7 @@ impl Pipeline {
                 if let Serving::New(next) = turn.serving {
                     turn.serving = Serving::New(self.keep(next).await);
                 }
+                self.reached = followed.or_else(|| self.reached.take());
                 self.settle(turn, trigger, now, instant.elapsed());
                 if let Some(keeper) = &mut self.keeper {
                     keeper.tell(self.authority, !self.store.is_withheld());
@@ -432,6 +440,13 @@ impl Pipeline {
                 .map(|feed| feed.rows.clone())
                 .collect(),
             mirror: mirror::chosen(self.sources.feeds(), &self.rules, &selection, now),
+            stands: mirror::stands(
+                self.sources.feeds(),
+                &self.rules,
+                &selection,
+                self.authority,
+                now,
+            ),
             selection,
             baseline: self.baseline.clone(),
             in_force: self
@@ -461,8 +476,6 @@ impl Pipeline {
     /// Takes over the outcome of a turn and publishes it.
     fn settle(&mut self, turn: Turn, trigger: Trigger, now: UnixTime, took: Duration) {
         self.count_and_tell(&turn, now);
-        report::unfollowed(self.unfollowed, turn.unfollowed);
-        self.unfollowed = turn.unfollowed;
         for ((feed, rows), gone) in self.sources.feeds_mut().zip(turn.kept).zip(turn.gone) {
             feed.next_expiry = rows.as_ref().and_then(Rows::next_expiry);
             feed.rows = rows;
@@ -491,7 +504,9 @@ impl Pipeline {
             Serving::New(snapshot) => {
                 let before = self.store.latest();
                 report::published(&snapshot, before.as_deref(), trigger, took, &self.voice);
-                self.counts.serials += u64::from(snapshot.revision() == 0);
+                let place = |snapshot: &Snapshot| (snapshot.name(), snapshot.serial());
+                let known = before.as_deref().map(place);
+                self.counts.serials += u64::from(known != Some(place(&snapshot)));
                 self.published = Some((now, trigger));
                 let mirrored = self.authority != Authority::Own;
                 self.store.publish(snapshot, mirrored);

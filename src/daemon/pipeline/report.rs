@@ -173,12 +173,14 @@ fn change(change: &Change) -> String {
     format!("{group}: {before} now, {lost} would go and {gained} come")
 }
 
-/// Says that the history of the leader is not followed, or is followed again.
-pub(super) fn unfollowed(before: Option<Unfollowed>, after: Option<Unfollowed>) {
+/// Says that the history of a leader is not followed, or is followed again.
+pub(super) fn unfollowed(source: &str, before: Option<Unfollowed>, after: Option<Unfollowed>) {
     match (before, after) {
-        (Some(_), None) => info!("the leader's history is followed again"),
-        (None, Some(reason)) => warn!(%reason, "the leader's history is not followed"),
-        (Some(_), Some(reason)) => debug!(%reason, "the leader's history is still not followed"),
+        (Some(_), None) => info!(source, "the leader's history is followed again"),
+        (None, Some(reason)) => warn!(source, %reason, "the leader's history is not followed"),
+        (Some(_), Some(reason)) => {
+            debug!(source, %reason, "the leader's history is still not followed");
+        }
         (None, None) => {}
     }
 }

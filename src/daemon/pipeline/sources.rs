@@ -14,6 +14,7 @@ use super::step::Selection;
 use crate::config::{Merge, MergeMode, Source, Stale};
 use crate::payload::UnixTime;
 use crate::payload::merge::{Agreement, Contribution, agreement};
+use crate::rtr::Snapshot;
 
 /// The sources, in the order of preference.
 #[derive(Debug)]
@@ -68,15 +69,18 @@ impl Sources {
         gone
     }
 
-    /// Which sources count now. `started` says whether anything was accepted before.
+    /// Which sources count now. `started` says whether anything was accepted before, and
+    /// `reached` is what was served last of a leader's history.
     pub(super) fn select(
         &mut self,
         rules: &Rules,
         started: bool,
+        reached: Option<&Arc<Snapshot>>,
         now: UnixTime,
         instant: Instant,
     ) -> Selection {
         for feed in &mut self.feeds {
+            feed.compare(reached);
             feed.observe(now, instant);
         }
         let (selection, stale) = self.choose(rules, started, now, instant);
@@ -131,14 +135,14 @@ impl Sources {
         }
         // Where stale data are kept, a start goes on with what there is, and the sources that
         // counted last are followed: stale as it is, what they say later is the better list.
-        let counted = self.places(|feed| feed.rows.is_some() && self.counted.contains(&feed.id));
+        let counted = self.places(|feed| feed.is_usable() && self.counted.contains(&feed.id));
         let quorum = matches!(rules.merge.mode, MergeMode::Quorum { .. });
         match (started, counted.is_empty()) {
             (true, _) if quorum => (Selection::Nothing, heard),
             (true, false) => (merge_by(rules.merge.mode, &counted), heard),
             (true, true) => (Selection::Nothing, heard),
             (false, _) => {
-                let any = self.places(|feed| feed.rows.is_some());
+                let any = self.places(Feed::is_usable);
                 let feeds = any.iter().filter_map(|place| self.feeds.get(*place));
                 self.counted = feeds.map(|feed| feed.id).collect();
                 (merge_by(rules.merge.mode, &any), heard)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::guard::{self, Digest, Standing, Verdict};
-use super::mirror::{self, Unfollowed};
+use super::mirror;
 use crate::config::{Guard, Stale};
 use crate::daemon::authority::Authority;
 use crate::daemon::source::Mirror;
@@ -49,6 +49,8 @@ pub struct Work {
     /// The place of the source whose leader's history is to be served as it is, and that history;
     /// `None` when what is served is made here.
     pub mirror: Option<(usize, Arc<Mirror>)>,
+    /// Whether a leader's history that is served stands although no source counts.
+    pub stands: bool,
     /// The merged rows that were accepted last.
     pub baseline: Option<Rows>,
     /// The exceptions in force; `None` while those that are configured were never read.
@@ -128,8 +130,6 @@ pub struct Turn {
     pub serving: Serving,
     /// Whose history that is.
     pub authority: Authority,
-    /// Why the leader's history is not followed although it should be.
-    pub unfollowed: Option<Unfollowed>,
 }
 
 /// Takes a turn. Costs a pass over what is served, and another one over each source when there
@@ -137,6 +137,9 @@ pub struct Turn {
 pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
     if let Some((place, mirror)) = &work.mirror {
         return mirror::follow(work, *place, mirror);
+    }
+    if work.stands {
+        return mirror::stand(work);
     }
     let (kept, gone): (Vec<_>, Vec<_>) = work
         .sources
@@ -172,7 +175,6 @@ pub fn step(work: &Work, fresh_name: impl FnOnce() -> HistoryName) -> Turn {
         lapsed: !fresh,
         serving: Serving::NothingYet,
         authority: work.authority,
-        unfollowed: None,
         // Without a candidate there is nothing that could be held or refused.
         updates: Standing::Clear,
         update_verdict: Verdict::Harmless,
@@ -261,7 +263,7 @@ impl Turn {
                     return;
                 }
                 self.authority = Authority::Own;
-                Serving::New(Arc::new(previous.begin_anew(fresh_name(), data)))
+                Serving::New(Arc::new(previous.begin_away(fresh_name(), data)))
             }
             Some(previous) => match previous.next(data, trigger, work.now, work.limits) {
                 Step::Unchanged => Serving::Same,

@@ -56,6 +56,7 @@ impl Line {
             sources: sources.to_vec(),
             selection: all(sources.len(), 1),
             mirror: None,
+            stands: false,
             authority: Authority::Own,
             baseline: None,
             in_force: Some(Exceptions::default()),
@@ -567,18 +568,18 @@ fn a_trial_ends_with_failover() {
     let feeds = vec![feed(0, "a", NOW, 500), feed(1, "b", NOW, 5_000)];
     let mut sources = Sources::new(feeds);
     let start = Instant::now();
-    sources.select(&rules, true, UnixTime::new(NOW), start);
+    sources.select(&rules, true, None, UnixTime::new(NOW), start);
     let late = UnixTime::new(NOW + 1_000);
-    sources.select(&rules, true, late, start);
+    sources.select(&rules, true, None, late, start);
     sources.feeds_mut().next().unwrap().age = feed(0, "a", NOW + 1_000, 500).age;
-    sources.select(&rules, true, late, start);
+    sources.select(&rules, true, None, late, start);
     let ripe = start + rules.merge.hysteresis;
     assert_eq!(
         (sources.active(), sources.choose_again()),
         (Some(1), Some(ripe))
     );
     rules.merge.mode = MergeMode::Union;
-    sources.select(&rules, true, late, start);
+    sources.select(&rules, true, None, late, start);
     assert_eq!(
         sources.choose_again(),
         None,

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::config::{Guard, Merge, MergeMode, Origin, Source, Stale};
-use crate::daemon::pipeline::step::step;
+use crate::daemon::pipeline::sources::Sources;
+use crate::daemon::pipeline::step::{Pending, step};
 use crate::daemon::source::{Content, List, Occasion, Update};
 use crate::payload::{Asn, Attribute, DataSet, Delta, Kinds, Rows, RowsBuilder, Vrp};
 use crate::rtr::image::Image;
@@ -52,9 +53,11 @@ struct Follower {
     feeds: Vec<Feed>,
     rules: Rules,
     served: Option<Arc<Snapshot>>,
+    reached: Option<Arc<Snapshot>>,
     authority: Authority,
     baseline: Option<Rows>,
     in_force: Exceptions,
+    pending: Option<Pending>,
     now: UnixTime,
     names: u8,
 }
@@ -72,9 +75,11 @@ impl Follower {
                 slurm_configured: false,
             },
             served: None,
+            reached: None,
             authority: Authority::Own,
             baseline: None,
             in_force: Exceptions::default(),
+            pending: None,
             now: NOW,
             names: 100,
         }
@@ -102,23 +107,31 @@ impl Follower {
         self.feeds[source].take(update, now);
     }
 
-    /// A turn in which these sources count.
+    /// A turn in which these sources count, but for those that must not be followed.
     fn turn(&mut self, places: &[usize]) -> Turn {
-        let selection = match places {
-            [] => Selection::Nothing,
-            places => Selection::Merge {
-                places: places.to_vec(),
-                least: 1,
-            },
+        for feed in &mut self.feeds {
+            feed.compare(self.reached.as_ref());
+        }
+        let usable = |place: &&usize| self.feeds[**place].is_usable();
+        let selection = match places.iter().filter(usable).copied().collect::<Vec<_>>() {
+            places if places.is_empty() => Selection::Nothing,
+            places => Selection::Merge { places, least: 1 },
         };
         let work = Work {
             sources: self.feeds.iter().map(|feed| feed.rows.clone()).collect(),
             mirror: chosen(&self.feeds, &self.rules, &selection, self.now),
+            stands: stands(
+                &self.feeds,
+                &self.rules,
+                &selection,
+                self.authority,
+                self.now,
+            ),
             selection,
             authority: self.authority,
             baseline: self.baseline.clone(),
             in_force: Some(self.in_force.clone()),
-            pending: None,
+            pending: self.pending.clone(),
             approved: None,
             lapsed: false,
             guard: self.rules.guard,
@@ -138,6 +151,9 @@ impl Follower {
         }
         self.baseline.clone_from(&turn.baseline);
         self.authority = turn.authority;
+        if let Some((_, mirror)) = &work.mirror {
+            self.reached = Some(Arc::clone(&mirror.snapshot));
+        }
         if let Serving::New(new) = &turn.serving {
             self.served = Some(Arc::clone(new));
         }
@@ -228,7 +244,8 @@ fn what_differs_begins_a_history_of_its_own() {
         assert_eq!(follower.at(), (LEADERS, 1));
         follower
     };
-    let own = |follower: &Follower| follower.at().0 != LEADERS && follower.at().1 == 2;
+    // Far from the leader's serials, so that the way back is no equal serial either.
+    let own = |follower: &Follower| follower.at().0 != LEADERS && follower.at().1 > 1 << 20;
 
     // Its word counts no more: what it said stays, and leaves when it expires.
     let mut follower = follow();
@@ -253,6 +270,7 @@ fn what_differs_begins_a_history_of_its_own() {
 
     let mut follower = follow();
     follower.rules.guard.stale = Stale::Withdraw;
+    follower.now = NOW.plus(600);
     follower.turn(&[]);
     assert!(own(&follower), "withdrawn");
 
@@ -291,22 +309,164 @@ fn it_never_goes_back() {
     // The second leader lags, and is followed once it has caught up.
     let turn = follower.turn(&[1]);
     let (served, found) = (Serial::new(2), Serial::new(1));
-    assert_eq!(turn.unfollowed, Some(Unfollowed::Behind { served, found }));
+    let unfollowed = |follower: &Follower| follower.feeds[1].unfollowed;
+    let behind = Some(Unfollowed::Behind { served, found });
+    assert_eq!(unfollowed(&follower), behind);
+    assert!(matches!(turn.serving, Serving::Same) && !turn.lapsed);
     assert_eq!(follower.at(), (LEADERS, 2));
     follower.hears(1, &mirror(&second));
     let turn = follower.turn(&[1]);
-    assert_eq!(turn.unfollowed, None);
+    assert_eq!(unfollowed(&follower), None);
     assert!(matches!(turn.serving, Serving::Same));
     // Other data under a serial that routers have is a lie.
     follower.hears(1, &mirror(&other));
-    let turn = follower.turn(&[1]);
-    assert_eq!(turn.unfollowed, Some(Unfollowed::Conflict(Serial::new(2))));
+    follower.turn(&[1]);
+    let conflict = Some(Unfollowed::Conflict(Serial::new(2)));
+    assert_eq!(unfollowed(&follower), conflict);
     assert_eq!(octets(follower.serves(), None), octets(&second, None));
+    // Not by way of a history of its own either.
+    follower.rules.guard.stale = Stale::Withdraw;
+    follower.now = NOW.plus(600);
+    follower.turn(&[]);
+    assert_ne!(follower.at().0, LEADERS);
+    follower.rules.guard.stale = Stale::Keep;
+    let late = |snapshot: &Arc<Snapshot>| {
+        Arc::new(Mirror {
+            valid_until: NOW.plus(1_200),
+            ..(*mirror(snapshot)).clone()
+        })
+    };
+    follower.hears(1, &late(&first));
+    follower.turn(&[1]);
+    assert_eq!(unfollowed(&follower), behind);
+    assert_ne!(follower.at().0, LEADERS);
     // Another history is another matter.
     let fresh = Arc::new(Snapshot::first(HistoryName::new([9; 16]), lasting(&[4])));
-    follower.hears(1, &mirror(&fresh));
+    follower.hears(1, &late(&fresh));
     follower.turn(&[1]);
     assert_eq!(follower.at(), (HistoryName::new([9; 16]), 1));
+}
+
+/// The first leader has gone and the second one is behind or lies: what the first one said stands
+/// until its word is over, and then it ends like everything that is stale. What the second one has
+/// is never served.
+#[test]
+fn what_is_served_stands_as_long_as_the_word_of_whoever_gave_it() {
+    let data = DataSet::new(&rows(&[(2, 9_000_000), (3, NOW.seconds() + 100)]));
+    let first = Arc::new(Snapshot::first(LEADERS, lasting(&[1])));
+    let second = Arc::new(next(&first, data));
+    let lie = Arc::new(next(&first, lasting(&[7])));
+    for left in [&first, &lie] {
+        for stale in [Stale::Keep, Stale::Withdraw, Stale::NoData] {
+            let mut follower = Follower::new(2);
+            follower.rules.guard.stale = stale;
+            follower.hears(0, &mirror(&second));
+            follower.turn(&[0]);
+            let lasts = Arc::new(Mirror {
+                valid_until: NOW.plus(10_000),
+                ..(*mirror(left)).clone()
+            });
+            follower.hears(1, &lasts);
+            // Nothing lapses, and nothing expires.
+            follower.now = NOW.plus(599);
+            let turn = follower.turn(&[1]);
+            assert!(matches!(turn.serving, Serving::Same) && !turn.lapsed);
+            assert_eq!(follower.at(), (LEADERS, 2));
+            follower.now = NOW.plus(600);
+            let turn = follower.turn(&[1]);
+            assert!(turn.lapsed);
+            match stale {
+                Stale::NoData => assert!(matches!(turn.serving, Serving::Withheld)),
+                Stale::Withdraw => assert!(follower.serves().payload().is_empty()),
+                Stale::Keep => {
+                    let kept = lasting(&[2]);
+                    assert_eq!(follower.serves().payload(), kept.payload());
+                }
+            }
+            assert_eq!(follower.at().0 == LEADERS, stale == Stale::NoData);
+        }
+    }
+}
+
+/// A leader that is behind is no source to fall back on, however little else there is.
+#[test]
+fn a_leader_that_is_behind_counts_for_nothing() {
+    let first = Arc::new(Snapshot::first(LEADERS, lasting(&[1])));
+    let second = Arc::new(next(&first, lasting(&[2])));
+    let mut follower = Follower::new(1);
+    follower.hears(0, &mirror(&first));
+    let mut sources = Sources::new(follower.feeds.clone());
+    let mut select = |started, reached, now| {
+        let instant = Instant::now();
+        sources.select(&follower.rules, started, reached, now, instant)
+    };
+    let alone = Selection::Merge {
+        places: vec![0],
+        least: 1,
+    };
+    // Fresh, stale, and at a start.
+    for (started, now) in [(true, NOW), (true, NOW.plus(900)), (false, NOW.plus(900))] {
+        assert_eq!(select(started, Some(&first), now), alone);
+        assert_eq!(select(started, Some(&second), now), Selection::Nothing);
+    }
+}
+
+/// A restart before the leader is heard: its word still counts.
+#[test]
+fn a_restored_history_stands_before_its_leader_is_heard() {
+    let data = DataSet::new(&rows(&[(2, 9_000_000), (3, NOW.seconds() + 100)]));
+    let mut follower = Follower::new(1);
+    follower.served = Some(Arc::new(Snapshot::first(LEADERS, data)));
+    follower.reached.clone_from(&follower.served);
+    follower.authority = Authority::Leader(Validity {
+        issued: NOW,
+        valid_until: NOW.plus(600),
+    });
+    follower.now = NOW.plus(599);
+    let turn = follower.turn(&[]);
+    assert!(matches!(turn.serving, Serving::Same));
+    assert_eq!(follower.at(), (LEADERS, 1));
+    // An operator who wants younger lists gets them.
+    follower.feeds[0].source.max_age = Some(Duration::from_secs(300));
+    follower.turn(&[]);
+    assert_ne!(follower.at().0, LEADERS);
+}
+
+/// A word under a key that is no longer trusted, or from another place, is nobody's.
+#[test]
+fn a_reload_ends_trust_in_what_is_held() {
+    let first = Arc::new(Snapshot::first(LEADERS, lasting(&[1])));
+    let mut follower = Follower::new(1);
+    follower.hears(0, &mirror(&first));
+    let source = follower.feeds[0].source.clone();
+    follower.feeds[0].reconfigure(1, source.clone());
+    assert!(follower.feeds[0].mirror.is_some());
+    let verify = crate::config::Verify {
+        keys: vec!["other.pub".into()],
+        scheme: crate::config::Scheme::Jws,
+    };
+    let trusting = Source {
+        verify: Some(verify),
+        ..source
+    };
+    follower.feeds[0].reconfigure(2, trusting);
+    assert!(follower.feeds[0].mirror.is_none());
+    follower.turn(&[0]);
+    assert_ne!(follower.at().0, LEADERS);
+}
+
+/// Exceptions that are configured no more do not wait for the day when mirroring ends.
+#[test]
+fn exceptions_that_are_gone_are_gone_while_mirroring() {
+    let first = Arc::new(Snapshot::first(LEADERS, lasting(&[1])));
+    let mut follower = Follower::new(1);
+    follower.hears(0, &mirror(&first));
+    follower.pending = Some(Pending {
+        exceptions: Exceptions::default(),
+        digest: crate::daemon::pipeline::guard::Digest::of_octets([&b""[..]]),
+    });
+    let turn = follower.turn(&[0]);
+    assert!(turn.pending.is_none() && turn.change_verdict.is_some_and(|v| v.passes()));
 }
 
 /// A small generator: the same numbers each time.
@@ -332,6 +492,7 @@ fn one_serial_of_one_history_is_one_set_everywhere() {
         let mut sets: HashMap<(HistoryName, u32), DataSet> = HashMap::new();
         let mut leader = Arc::new(Snapshot::first(LEADERS, lasting(&[1, 2])));
         let mut said = vec![mirror(&leader)];
+        account.insert((LEADERS, 1), octets(&leader, None));
         let mut followers = [Follower::new(2), Follower::new(2)];
         [followers[0].names, followers[1].names] = [10, 130];
         for _ in 0..120 {
@@ -346,6 +507,8 @@ fn one_serial_of_one_history_is_one_set_everywhere() {
                 if let Step::Serial(new) | Step::Revision(new) = step {
                     leader = Arc::new(new);
                     said.push(mirror(&leader));
+                    let at = (LEADERS, leader.serial().into_u32());
+                    account.insert(at, octets(&leader, None));
                 }
             }
             let of = usize::try_from(random.below(2)).unwrap();
