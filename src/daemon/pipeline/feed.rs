@@ -41,6 +41,8 @@ pub struct Feed {
     pub mirror: Option<Arc<Mirror>>,
     /// Why that is not to be followed.
     pub unfollowed: Option<Unfollowed>,
+    /// Whether its last list was restored, and was fresh then.
+    restored: bool,
     /// What its last list says of itself.
     pub facts: Option<Facts>,
     /// How old that is.
@@ -117,6 +119,7 @@ impl Feed {
             gone: None,
             mirror: None,
             unfollowed: None,
+            restored: false,
             facts: None,
             age: None,
             standing: failover::Standing::default(),
@@ -147,10 +150,10 @@ impl Feed {
         (self.announced, self.told_stale) = (false, false);
     }
 
-    /// Whether it has delivered or failed, or its last list was restored, so that nobody waits for
-    /// it any more.
-    pub fn has_spoken(&self) -> bool {
-        self.attempted.is_some() || self.rows.is_some()
+    /// Whether it has delivered or failed, or its last list was restored and still counts, so that
+    /// nobody waits for it any more.
+    pub const fn has_spoken(&self) -> bool {
+        self.attempted.is_some() || self.restored
     }
 
     /// Whether its rows can be relied on.
@@ -183,16 +186,15 @@ impl Feed {
 
     /// Takes what its task says.
     pub fn take(&mut self, update: Update, now: UnixTime) -> Taken {
-        // What was restored says nothing of how the source is now.
-        let attempt = update.occasion != Occasion::Restored;
-        if attempt {
-            self.attempts += 1;
-            self.attempted = Some(now);
-            self.took = update.took;
+        if update.occasion == Occasion::Restored {
+            return self.restore(update.result, now);
         }
+        self.attempts += 1;
+        self.attempted = Some(now);
+        self.took = update.took;
         match update.result {
             Ok(content) => {
-                self.succeeded = Some(now).filter(|_| attempt).or(self.succeeded);
+                self.succeeded = Some(now);
                 let failure = self.failure.take();
                 match content {
                     Content::List(list) => {
@@ -230,6 +232,20 @@ impl Feed {
         }
     }
 
+    /// Takes what was kept of an earlier run, unless something newer is here: after a reload the
+    /// source goes on. It says nothing of how the source is now; one that is stale by now is
+    /// waited for all the same.
+    fn restore(&mut self, kept: Result<Content, SourceError>, now: UnixTime) -> Taken {
+        match kept {
+            Ok(Content::List(list)) if self.rows.is_none() => {
+                self.put(*list);
+                self.restored = self.is_fresh(now);
+                Taken::Rows
+            }
+            _ => Taken::State,
+        }
+    }
+
     fn load(&mut self, list: List) {
         let source = &self.source.name;
         if self.voice.may_speak() {
@@ -245,6 +261,10 @@ impl Feed {
                 warn!(%source, skipped = list.skipped, %first, "rows skipped");
             }
         }
+        self.put(list);
+    }
+
+    fn put(&mut self, list: List) {
         self.date(&list);
         self.rows = Some(list.rows);
         self.gone = None;
@@ -388,5 +408,64 @@ mod tests {
         }
         assert_eq!(feed.failures, 100);
         assert!(!feed.voice.may_speak());
+    }
+
+    fn list(asn: u32, arrived: u64) -> List {
+        let mut rows = crate::payload::RowsBuilder::new();
+        let prefix = "192.0.2.0/24".parse().unwrap();
+        let vrp = crate::payload::Vrp::new(prefix, 24, crate::payload::Asn::new(asn));
+        rows.push_vrp(vrp.unwrap(), Default::default());
+        List {
+            rows: rows.finish(),
+            dialect: "x".into(),
+            stated: None,
+            valid: None,
+            arrived: UnixTime::new(arrived),
+            listed: 1,
+            skipped: 0,
+            first_skipped: None,
+            serial: None,
+        }
+    }
+
+    fn hears(feed: &mut Feed, occasion: Occasion, list: List) -> Taken {
+        let update = Update {
+            place: 0,
+            occasion,
+            result: Ok(Content::List(Box::new(list))),
+            took: Duration::ZERO,
+        };
+        feed.take(update, UnixTime::new(100_000))
+    }
+
+    #[test]
+    fn what_was_kept_is_data_and_no_attempt() {
+        let file = Origin::At(crate::net::Endpoint::File("a".into()));
+        let mut feed = Feed::new(0, Source::new("a", file));
+        let kept = list(1, 99_000);
+        assert_eq!(
+            hears(&mut feed, Occasion::Restored, kept.clone()),
+            Taken::Rows
+        );
+        assert!(feed.has_spoken() && feed.rows.is_some());
+        assert_eq!(
+            (feed.attempts, feed.attempted, feed.succeeded),
+            (0, None, None)
+        );
+        // After a reload the newer one is here already, and so is what is wrong.
+        hears(&mut feed, Occasion::Schedule, list(2, 100_000));
+        feed.fail(&SourceError::Reader, UnixTime::new(100_000));
+        let rows = feed.rows.clone();
+        assert_eq!(hears(&mut feed, Occasion::Restored, kept), Taken::State);
+        assert_eq!(feed.rows, rows);
+        assert!(feed.failure.is_some());
+    }
+
+    #[test]
+    fn what_was_kept_for_too_long_is_no_reason_not_to_wait() {
+        let file = Origin::At(crate::net::Endpoint::File("a".into()));
+        let mut feed = Feed::new(0, Source::new("a", file));
+        hears(&mut feed, Occasion::Restored, list(1, 1_000));
+        assert!(!feed.has_spoken() && feed.rows.is_some());
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::list::List;
+use super::unix_now;
 use crate::config::{Origin, Source};
 use crate::feed::attributes::{self, Attributes};
 use crate::feed::delta::Octets;
@@ -48,7 +49,8 @@ const CACHE_EXPIRE: u64 = 7_200;
 #[derive(Debug)]
 pub(super) struct Shelf {
     folder: PathBuf,
-    /// Who it is of: another place under the same name is another source.
+    /// Whose list it is: another place under the same name is another source, and what nobody had
+    /// to sign is no list of a source that must be signed.
     of: String,
     max_octets: u64,
     source: Box<str>,
@@ -125,7 +127,10 @@ impl Shelf {
     pub(super) fn new(folder: PathBuf, source: &Source) -> Self {
         Self {
             folder,
-            of: source.origin.to_string(),
+            of: match &source.verify {
+                None => source.origin.to_string(),
+                Some(verify) => format!("{} {verify:?}", source.origin),
+            },
             max_octets: source.max_octets,
             source: source.name.clone(),
             noted: None,
@@ -329,7 +334,8 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
         dialect: note.dialect.clone().into(),
         stated: moment(note.stated),
         valid: moment(note.valid),
-        arrived: UnixTime::new(note.arrived),
+        // A clock that was set back makes no list younger than it is.
+        arrived: UnixTime::new(note.arrived).min(unix_now()),
         listed: note.listed,
         skipped: note.skipped,
         first_skipped: note.first_skipped.clone(),
@@ -341,6 +347,7 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Scheme, Verify};
     use crate::payload::{Asn, Aspa, Attribute, RowsBuilder, Vrp};
 
     fn source() -> Source {
@@ -391,9 +398,19 @@ mod tests {
             // What is no longer named is gone.
             assert_eq!(fs::read_dir(&at).unwrap().count(), 3);
         }
-        let other = Source::new("a", Origin::At("http://b.example/json".parse().unwrap()));
-        let mut shelf = Shelf::new(at, &other);
-        assert!(shelf.restore(&other).await.is_none());
+        let elsewhere = Source::new("a", Origin::At("http://b.example/json".parse().unwrap()));
+        // What nobody had to sign is not taken for what somebody has signed.
+        let signed = Source {
+            verify: Some(Verify {
+                keys: vec!["a.pub".into()],
+                scheme: Scheme::Jws,
+            }),
+            ..source()
+        };
+        for other in [elsewhere, signed] {
+            let mut shelf = Shelf::new(at.clone(), &other);
+            assert!(shelf.restore(&other).await.is_none());
+        }
     }
 
     #[tokio::test]

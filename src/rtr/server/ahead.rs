@@ -31,6 +31,8 @@ impl ServerSession {
             && self.serves(version)
             && snapshot.serves(view, id);
         let steps = serial.into_u32().wrapping_sub(snapshot.serial().into_u32());
-        self.mirrors && !self.distrusted && ours && (1..=Self::MOST_AHEAD).contains(&steps)
+        // Serial 0 is never issued.
+        let possible = serial.into_u32() != 0 && (1..=Self::MOST_AHEAD).contains(&steps);
+        self.mirrors && !self.distrusted && ours && possible
     }
 }
