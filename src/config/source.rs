@@ -307,6 +307,41 @@ fn header_value(entry: &Entry<'_>, report: &mut Report) -> Option<HeaderValue> {
     None
 }
 
+/// The keys that mean something for documents in files, for feeds, and for documents of the web.
+const DOCUMENT: [&str; 5] = [
+    "refresh",
+    "max-size",
+    "max-bad-rows",
+    "verify-key",
+    "verify-scheme",
+];
+const FEED: [&str; 9] = [
+    "refresh",
+    "verify-key",
+    "connect-timeout",
+    "headers",
+    "bearer-token-file",
+    "client-certificate",
+    "client-key",
+    "ca",
+    "proxy",
+];
+const WEB: [&str; 13] = [
+    "refresh",
+    "max-size",
+    "max-bad-rows",
+    "verify-key",
+    "verify-scheme",
+    "connect-timeout",
+    "headers",
+    "bearer-token-file",
+    "client-certificate",
+    "client-key",
+    "ca",
+    "proxy",
+    "conditional",
+];
+
 /// A setting that does nothing is a misunderstanding.
 fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
     let Origin::At(endpoint) = &source.origin else {
@@ -314,40 +349,10 @@ fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
     };
     let (kind, useful): (_, &[&str]) = match endpoint {
         Endpoint::Stdin => ("standard input", &["max-size", "max-bad-rows"]),
-        Endpoint::File(_) => ("a file", &["refresh", "max-size", "max-bad-rows"]),
+        Endpoint::File(_) => ("a file", &DOCUMENT),
         Endpoint::FeedFolder(_) => ("a feed in a folder", &["refresh", "verify-key"]),
-        Endpoint::Feed(_) => (
-            "a feed",
-            &[
-                "refresh",
-                "connect-timeout",
-                "headers",
-                "bearer-token-file",
-                "client-certificate",
-                "client-key",
-                "ca",
-                "proxy",
-                "verify-key",
-            ],
-        ),
-        Endpoint::Web(_) => (
-            "a document of the web",
-            &[
-                "refresh",
-                "connect-timeout",
-                "max-size",
-                "max-bad-rows",
-                "conditional",
-                "headers",
-                "bearer-token-file",
-                "client-certificate",
-                "client-key",
-                "ca",
-                "proxy",
-                "verify-key",
-                "verify-scheme",
-            ],
-        ),
+        Endpoint::Feed(_) => ("a feed", &FEED),
+        Endpoint::Web(_) => ("a document of the web", &WEB),
         Endpoint::Tcp(_) => ("a cache", &["refresh", "connect-timeout"]),
         Endpoint::Tls(_) => (
             "a cache over TLS",

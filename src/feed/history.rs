@@ -48,15 +48,7 @@ pub fn compose(manifest: &Manifest, parts: Parts) -> Result<Restored, FeedError>
         .iter()
         .zip(parts.deltas)
         .map(|(named, delta)| entry(named, delta));
-    Ok(Restored {
-        v0_turn: 0,
-        name: manifest.history,
-        serial: manifest.serial,
-        revision: manifest.revision,
-        data,
-        known: known.flatten(),
-        steps: steps.collect(),
-    })
+    Ok(restored(manifest, data, known.flatten(), steps.collect()))
 }
 
 /// What leads on from what is served already.
@@ -101,15 +93,26 @@ pub fn compose_after(
     let data = data_after(manifest, previous, news.attributes, &deltas)?;
     let fresh = named.iter().zip(news.deltas);
     let fresh = fresh.map(|(named, delta)| entry(named, delta));
-    Ok(Restored {
+    let steps = kept(manifest, previous).cloned().chain(fresh).collect();
+    Ok(restored(manifest, data, known, steps))
+}
+
+/// Where a manifest says that a history stands.
+fn restored(
+    manifest: &Manifest,
+    data: DataSet,
+    known: Option<Known>,
+    steps: Vec<Arc<Entry>>,
+) -> Restored {
+    Restored {
         v0_turn: 0,
         name: manifest.history,
         serial: manifest.serial,
         revision: manifest.revision,
         data,
         known,
-        steps: kept(manifest, previous).cloned().chain(fresh).collect(),
-    })
+        steps,
+    }
 }
 
 /// Of which moment the attributes of a manifest are.

@@ -1,16 +1,12 @@
 //! Documents on the web.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
-
 use super::error::SourceError;
 use super::intake::{self, Lease};
 use super::judge::Claim;
 use super::list::List;
-use super::pace::Pace;
+use super::pace::{self, Reading};
 use super::web::{Fetcher, Place};
-use super::{Closed, Content, Occasion, Outlet, Requests, limits, unix_now};
+use super::{Closed, Content, Outlet, Requests, limits, unix_now};
 use crate::config::Source;
 use crate::net::Url;
 
@@ -19,31 +15,11 @@ pub(super) async fn deliver(
     source: &Source,
     url: &Url,
     outlet: &Outlet,
-    mut requests: Requests,
+    requests: Requests,
 ) -> Result<(), Closed> {
-    let mut pace = Pace::new(source.refresh);
     let mut visitor = Visitor::new(source, url);
-    let mut occasion = Occasion::Schedule;
-    loop {
-        let started = Instant::now();
-        let result = visitor.visit().await;
-        let wait = match result {
-            Ok(_) => pace.succeeded(),
-            Err(_) => pace.failed(),
-        };
-        outlet.send(occasion, result, started.elapsed()).await?;
-        occasion = tokio::select! {
-            () = sleep(wait) => Occasion::Schedule,
-            asked = requests.next() => asked,
-        };
-    }
+    pace::ask(&mut visitor, source.refresh, outlet, requests).await
 }
-
-/// JSON rather than CSV, which has no metadata, and anything else rather than an error.
-const ACCEPTED: &str = "application/json, text/csv;q=0.5, */*;q=0.1";
-
-/// What [`decompress`](crate::json::decompress) finds out by itself and servers are likely to have.
-const ENCODINGS: &str = "gzip, zstd";
 
 /// Asks for a document, and remembers how old it was.
 struct Visitor<'s> {
@@ -55,23 +31,17 @@ struct Visitor<'s> {
     refused: Option<Claim>,
 }
 
+impl Reading for Visitor<'_> {
+    fn read(&mut self) -> impl Future<Output = Result<Content, SourceError>> + Send {
+        self.visit()
+    }
+}
+
 impl<'s> Visitor<'s> {
     fn new(source: &'s Source, url: &Url) -> Self {
-        let place = Place {
-            url: url.clone(),
-            web: source.web.clone(),
-            tls: source.tls.clone(),
-            timeout: source.timeout,
-            connect_timeout: source.connect_timeout,
-            max_octets: source.max_octets,
-            accept: ACCEPTED,
-            encodings: ENCODINGS,
-            query: None,
-            keep: Duration::ZERO,
-        };
         Self {
             source,
-            fetcher: Fetcher::new(place),
+            fetcher: Fetcher::new(Place::of(source, url)),
             delivered: None,
             refused: None,
         }

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
+use super::error::SourceError;
+use super::{Closed, Content, Occasion, Outlet, Requests};
+
 use crate::daemon::random;
 
 /// The time until the next request, from how the last ones went.
@@ -57,6 +62,36 @@ impl Pace {
         let [chance] = random::octets();
         let tenth = wait / 10;
         (wait - tenth) + tenth * 2 * u32::from(chance) / u32::from(u8::MAX)
+    }
+}
+
+/// Something that is read again and again.
+pub(super) trait Reading {
+    /// Reads it once.
+    fn read(&mut self) -> impl Future<Output = Result<Content, SourceError>> + Send;
+}
+
+/// Reads something when it is time or somebody asks, and delivers what comes of it.
+pub(super) async fn ask(
+    reading: &mut impl Reading,
+    refresh: Duration,
+    outlet: &Outlet,
+    mut requests: Requests,
+) -> Result<(), Closed> {
+    let mut pace = Pace::new(refresh);
+    let mut occasion = Occasion::Schedule;
+    loop {
+        let started = Instant::now();
+        let result = reading.read().await;
+        let wait = match result {
+            Ok(_) => pace.succeeded(),
+            Err(_) => pace.failed(),
+        };
+        outlet.send(occasion, result, started.elapsed()).await?;
+        occasion = tokio::select! {
+            () = sleep(wait) => Occasion::Schedule,
+            asked = requests.next() => asked,
+        };
     }
 }
 

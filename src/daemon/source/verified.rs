@@ -22,7 +22,7 @@ use super::intake::{self, Lease};
 use super::judge::Claim;
 use super::list::List;
 use super::mark;
-use super::pace::Pace;
+use super::pace::{self, Reading};
 use super::watcher::Watcher;
 use super::web::{Fetcher, Place};
 use super::{Closed, Content, Occasion, Outlet, Past, Requests, limits, unix, unix_now};
@@ -63,36 +63,13 @@ pub(super) async fn deliver(
     let Some(verify) = &source.verify else {
         return Ok(());
     };
-    let reader = Reader::new(source, verify, endpoint, past).await;
+    let mut reader = Reader::new(source, verify, endpoint, past).await;
     match endpoint {
         Endpoint::File(path) => {
             let watcher = Watcher::new(path);
             watch(reader, watcher, outlet, requests).await
         }
-        _ => ask(reader, outlet, requests).await,
-    }
-}
-
-/// Reads what is on the web when it is time.
-async fn ask(
-    mut reader: Reader<'_>,
-    outlet: &Outlet,
-    mut requests: Requests,
-) -> Result<(), Closed> {
-    let mut pace = Pace::new(reader.source.refresh);
-    let mut occasion = Occasion::Schedule;
-    loop {
-        let started = Instant::now();
-        let result = reader.read().await;
-        let wait = match result {
-            Ok(_) => pace.succeeded(),
-            Err(_) => pace.failed(),
-        };
-        outlet.send(occasion, result, started.elapsed()).await?;
-        occasion = tokio::select! {
-            () = sleep(wait) => Occasion::Schedule,
-            asked = requests.next() => asked,
-        };
+        _ => pace::ask(&mut reader, source.refresh, outlet, requests).await,
     }
 }
 
@@ -113,7 +90,7 @@ async fn watch(
             _ => (watcher, watched),
         };
         let started = Instant::now();
-        let result = reader.read().await;
+        let result = reader.read_once().await;
         // Something happens in a folder all the time.
         let is_news = failing || !matches!(result, Ok(Content::Unchanged { .. }));
         failing = result.is_err();
@@ -176,6 +153,12 @@ struct Believed {
     mark: Mark,
 }
 
+impl Reading for Reader<'_> {
+    fn read(&mut self) -> impl Future<Output = Result<Content, SourceError>> + Send {
+        self.read_once()
+    }
+}
+
 impl<'s> Reader<'s> {
     async fn new(source: &'s Source, verify: &'s Verify, endpoint: &Endpoint, past: &Past) -> Self {
         let at: Box<str> = endpoint.to_string().into();
@@ -191,7 +174,7 @@ impl<'s> Reader<'s> {
         }
     }
 
-    async fn read(&mut self) -> Result<Content, SourceError> {
+    async fn read_once(&mut self) -> Result<Content, SourceError> {
         let verify = self.verify.clone();
         let keys = spawn_blocking(move || verify.load()).await;
         let keys = keys.map_err(|_| SourceError::Reader)?;
@@ -499,18 +482,7 @@ impl Where {
         let Ok(beside) = url.beside(".jws") else {
             return Self::Nowhere;
         };
-        let document = Place {
-            url: url.clone(),
-            web: source.web.clone(),
-            tls: source.tls.clone(),
-            timeout: source.timeout,
-            connect_timeout: source.connect_timeout,
-            max_octets: source.max_octets,
-            accept: "application/json, */*;q=0.1",
-            encodings: "gzip, zstd",
-            query: None,
-            keep: Duration::ZERO,
-        };
+        let document = Place::of(source, url);
         let statement = Place {
             url: beside,
             max_octets: MAX_STATEMENT,

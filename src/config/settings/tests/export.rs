@@ -178,6 +178,8 @@ fn feeds_and_signatures_of_sources_are_read() {
     let (web, _) =
         source("url = \"https://h/\"\nverify-key = \"ca.pem\"\nverify-scheme = \"gortr\"\n");
     assert_eq!(web.verify.unwrap().scheme, Scheme::Gortr);
+    let (signed, _) = source("url = \"vrps.json\"\nverify-key = \"ca.pem\"\n");
+    assert_eq!(signed.verify.unwrap().scheme, Scheme::Jws);
     // Over http:// somebody has to have signed it, unless it is this host itself.
     let open = "source \"feed+http://h/\" BELIEVES WHOEVER ANSWERS";
     let (_, warnings) = source("url = \"feed+http://h/\"\n");

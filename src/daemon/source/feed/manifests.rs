@@ -66,17 +66,12 @@ impl Manifests {
     /// Those of a folder of the web.
     pub(super) fn on_web(source: &Source, url: &Url) -> Self {
         let place = Place {
-            url: url.clone(),
-            web: source.web.clone(),
-            tls: source.tls.clone(),
-            timeout: source.timeout,
-            connect_timeout: source.connect_timeout,
             max_octets: max_len(),
             accept: "*/*",
             // Digests are those of the octets as they are.
             encodings: "identity",
-            query: None,
             keep: KEEP,
+            ..Place::of(source, url)
         };
         let way = Way::Web {
             fetcher: Box::new(Fetcher::new(place)),

@@ -462,14 +462,15 @@ async fn of_gortrs_documents_what_is_signed_is_taken() {
     let site = Site::new().await;
     let (key, other) = (key(), key());
     let public_key = public(site.folder.path(), "pub", &key);
-    site.show("/json", gortr().signed(&key));
+    let terms = gortr();
+    site.show("/json", terms.signed(&key));
     let mut running = start(site.source(&[&public_key], Scheme::Gortr));
     let taken = list(running.next().await);
     let rows = &taken.rows;
     assert_eq!((rows.v4().len(), rows.v6().len(), rows.len()), (2, 1, 3));
     assert_eq!(rows.next_expiry(), None);
     assert_eq!(taken.serial, None);
-    assert_eq!(taken.stated, Some(gortr().generated));
+    assert_eq!(taken.stated, Some(terms.generated));
     // The same is not sent again, unless it is to be verified by other keys.
     same(running.ask(1).await);
     let heads = site.server.requests(2).await;

@@ -21,7 +21,7 @@ pub use self::text::WebText;
 use super::error::{Phase, RedirectError, SourceError};
 use super::intake::{self, Bridge, Failure, Feeder};
 use super::unix_now;
-use crate::config::Web;
+use crate::config::{Source, Web};
 use crate::net::Url;
 use crate::net::tls::ClientOptions;
 use crate::payload::UnixTime;
@@ -45,6 +45,26 @@ pub(super) struct Place {
     pub(super) query: Option<(&'static str, Box<str>)>,
     /// How long a connection is kept for the next request; zero for not at all.
     pub(super) keep: Duration,
+}
+
+impl Place {
+    /// A document of a source, at this URL: JSON rather than CSV, which has no metadata, and
+    /// anything else rather than an error, in codings that servers are likely to have and that
+    /// [`decompress`](crate::json::decompress) finds out by itself.
+    pub(super) fn of(source: &Source, url: &Url) -> Self {
+        Self {
+            url: url.clone(),
+            web: source.web.clone(),
+            tls: source.tls.clone(),
+            timeout: source.timeout,
+            connect_timeout: source.connect_timeout,
+            max_octets: source.max_octets,
+            accept: "application/json, text/csv;q=0.5, */*;q=0.1",
+            encodings: "gzip, zstd",
+            query: None,
+            keep: Duration::ZERO,
+        }
+    }
 }
 
 /// Asks for one URL, and remembers what it got.
