@@ -10,6 +10,7 @@ use ring::rand::SystemRandom;
 
 use super::say;
 use super::sign::{Unusable, private_key};
+use crate::net::files;
 use crate::sign::key::Algorithm;
 use crate::sign::{SigningKey, VerifyKey};
 
@@ -42,7 +43,9 @@ pub fn run(request: &Request) -> Result<(), Box<dyn Error>> {
             public,
             algorithm,
         } => {
-            let public = public.clone().unwrap_or_else(|| beside(private));
+            let public = public
+                .clone()
+                .unwrap_or_else(|| files::beside(private, ".pub"));
             let pem = SigningKey::generate(*algorithm, &SystemRandom::new())?;
             let key = SigningKey::from_pem(pem.as_bytes(), &SystemRandom::new())?;
             put(private, &pem, 0o600)?;
@@ -64,12 +67,6 @@ fn told(private: &Path, public: &Path, key: &VerifyKey) -> String {
         key.algorithm().name(),
         key.id()
     )
-}
-
-fn beside(private: &Path) -> PathBuf {
-    let mut name = private.as_os_str().to_owned();
-    name.push(".pub");
-    name.into()
 }
 
 /// Writes a new file, durably.

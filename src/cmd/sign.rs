@@ -14,7 +14,7 @@ use super::dump::replace;
 use crate::config;
 use crate::json::export::{self, ExportMetadata};
 use crate::json::{Keep, Limits, ReadError, decompress};
-use crate::net::files::FileError;
+use crate::net::files::{self, FileError};
 use crate::payload::DataSet;
 use crate::sign::gortr::GortrDigest;
 use crate::sign::{Digester, SigningKey, Statement};
@@ -112,11 +112,7 @@ fn statement(request: &Request, key: &SigningKey) -> Result<(), Unusable> {
     let out = match &request.out {
         Some(out) => out.clone(),
         None if is_input(path) => return Err(Unusable::NoName),
-        None => {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".jws");
-            name.into()
-        }
+        None => files::beside(path, Statement::ENDING),
     };
     let mut digester = Digester::default();
     let serial = {

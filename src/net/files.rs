@@ -160,6 +160,13 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> 
     })
 }
 
+/// The file that lies beside another one, whose name is this name and an ending.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
 /// Waits until the names in a folder are on the disk. Blocks.
 ///
 /// # Errors

@@ -143,6 +143,9 @@ impl Statement {
     /// The purpose in the header of its JWS.
     pub const PURPOSE: &str = "rutter-export";
 
+    /// How the name of a statement ends, which is beside the document's.
+    pub const ENDING: &str = ".jws";
+
     /// How far the clocks of a signer and a verifier may differ, in seconds.
     pub const SKEW: u64 = 300;
 

@@ -1,10 +1,9 @@
 //! Files of documents.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::daemon::random;
 
@@ -26,13 +25,6 @@ pub(super) fn nameless(folder: &Path) -> io::Result<File> {
         .open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)
-}
-
-/// Where the statement on a file is.
-pub(super) fn statement(path: &Path) -> PathBuf {
-    let mut name: OsString = path.as_os_str().to_owned();
-    name.push(".jws");
-    name.into()
 }
 
 /// Copies a file, wherever its cursor is.

@@ -236,7 +236,7 @@ impl Making {
         match statement {
             None => Ok(()),
             Some(text) => {
-                let path = file::statement(path);
+                let path = files::beside(path, Statement::ENDING);
                 files::replace(&path, |out| out.write_all(text.as_bytes())).map_err(wrong)
             }
         }

@@ -78,6 +78,17 @@ pub(super) fn read_and_show(
     }
 }
 
+/// Reads a small text whole, on the thread of the caller, who must be one that may block.
+pub(super) fn whole(input: impl Read, limit: u64) -> Result<Vec<u8>, Failure> {
+    let mut octets = Vec::new();
+    let mut bounded = input.take(limit.saturating_add(1));
+    let read = bounded.read_to_end(&mut octets).map_err(Failure::Input)?;
+    match u64::try_from(read).is_ok_and(|read| read <= limit) {
+        true => Ok(octets),
+        false => Err(Failure::TooLarge { limit }),
+    }
+}
+
 /// An input that counts octets and ends in an error when there are too many, or when nobody waits
 /// for the document any more.
 struct Intake<'l, R> {

@@ -29,7 +29,7 @@ use super::{Closed, Content, Occasion, Outlet, Past, Requests, limits, unix, uni
 use crate::config::{Scheme, Source, Verify};
 use crate::feed::advance::{Mark, RollbackError};
 use crate::json::{Document, Keep};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, files};
 use crate::payload::UnixTime;
 use crate::rtr::{HistoryName, Serial};
 use crate::sign::gortr::{GortrDigest, GortrError, GortrSignature};
@@ -357,7 +357,7 @@ impl<'s> Reader<'s> {
             Where::Nowhere => Err(missing),
             Where::Web { statement, .. } => {
                 statement.forget();
-                let read = |bridge| whole(bridge, MAX_STATEMENT);
+                let read = |bridge| intake::whole(bridge, MAX_STATEMENT);
                 match statement.fetch(read).await {
                     Ok(Some(answer)) => Ok(answer.content),
                     Ok(None) => Err(missing),
@@ -369,14 +369,12 @@ impl<'s> Reader<'s> {
             }
             Where::File(path) => {
                 let document = path.clone();
-                let mut path = path.clone().into_os_string();
-                path.push(".jws");
-                let path = PathBuf::from(path);
+                let path = files::beside(path, Statement::ENDING);
                 let read = spawn_blocking(move || {
                     // A document that is not there is worth to be said first.
                     open(&document)?;
                     match open(&path) {
-                        Ok(file) => whole(file, MAX_STATEMENT)
+                        Ok(file) => intake::whole(file, MAX_STATEMENT)
                             .map_err(|failure| SourceError::of_file(failure, &path)),
                         Err(SourceError::File { error, .. })
                             if error.kind() == io::ErrorKind::NotFound =>
@@ -479,7 +477,7 @@ impl Where {
             Endpoint::Web(url) => url,
             _ => return Self::Nowhere,
         };
-        let Ok(beside) = url.beside(".jws") else {
+        let Ok(beside) = url.beside(Statement::ENDING) else {
             return Self::Nowhere;
         };
         let document = Place::of(source, url);
@@ -526,15 +524,4 @@ fn open(path: &Path) -> Result<File, SourceError> {
         return Err(SourceError::NotAFile { path: path.into() });
     }
     File::open(path).map_err(wrong)
-}
-
-fn whole(input: impl io::Read, limit: u64) -> Result<Vec<u8>, intake::Failure> {
-    let mut octets = Vec::new();
-    let mut bounded = input.take(limit.saturating_add(1));
-    let read = io::Read::read_to_end(&mut bounded, &mut octets);
-    let read = read.map_err(intake::Failure::Input)?;
-    match u64::try_from(read).is_ok_and(|read| read <= limit) {
-        true => Ok(octets),
-        false => Err(intake::Failure::TooLarge { limit }),
-    }
 }

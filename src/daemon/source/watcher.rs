@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::folder;
+use crate::sign::Statement;
 
 /// Watches a folder of documents, or the folder that a file is in.
 ///
@@ -49,7 +50,9 @@ impl Ours {
         match self {
             // What is signed may have its signature beside it; a look too many costs nothing.
             Self::File(file) => name.is_some_and(|name| {
-                let beside = name.as_encoded_bytes().strip_suffix(b".jws");
+                let beside = name
+                    .as_encoded_bytes()
+                    .strip_suffix(Statement::ENDING.as_bytes());
                 name == file.as_os_str() || beside == Some(file.as_encoded_bytes())
             }),
             // Local exceptions are watched for here, too; a look too many costs nothing.

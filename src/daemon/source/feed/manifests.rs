@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 
 use super::super::error::{ManifestKind, SourceError};
-use super::super::intake::{Bridge, Failure};
+use super::super::intake;
 use super::super::unix_now;
 use super::super::web::{Fetcher, Place};
 use super::files::{self, Files};
@@ -205,7 +205,9 @@ impl Manifests {
                     Some(_) => WAIT_LIMIT,
                 };
                 place.query = known.map(|tag| ("wait", tag));
-                let answer = fetcher.fetch(whole).await;
+                let answer = fetcher
+                    .fetch(|bridge| intake::whole(bridge, max_len()))
+                    .await;
                 answer.map(|answer| {
                     answer.map(|answer| Arrived {
                         text: answer.content,
@@ -254,17 +256,6 @@ pub(super) fn is_missing(error: &SourceError) -> bool {
 /// One octet more than is believed, to tell what is too long.
 fn max_len() -> u64 {
     u64::try_from(Manifest::MAX_LEN).map_or(u64::MAX, |len| len.saturating_add(1))
-}
-
-fn whole(bridge: Bridge) -> Result<Vec<u8>, Failure> {
-    let mut text = Vec::new();
-    let limit = max_len();
-    let mut bounded = bridge.take(limit.saturating_add(1));
-    let read = bounded.read_to_end(&mut text).map_err(Failure::Input)?;
-    match u64::try_from(read).is_ok_and(|read| read <= limit) {
-        true => Ok(text),
-        false => Err(Failure::TooLarge { limit }),
-    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, SourceError> {

@@ -1,12 +1,11 @@
 //! Small texts on the web, such as local exceptions.
 
-use std::io::Read;
 use std::time::Duration;
 
 use super::{Fetcher, Place};
 use crate::config::Web;
 use crate::daemon::source::error::SourceError;
-use crate::daemon::source::intake::{Bridge, Failure};
+use crate::daemon::source::intake;
 use crate::net::Url;
 use crate::net::tls::ClientOptions;
 
@@ -47,7 +46,9 @@ impl WebText {
     /// Cancel safe: a future that was dropped leaves nothing behind.
     pub async fn fetch(&mut self) -> Result<Option<Vec<u8>>, SourceError> {
         let limit = self.fetcher.place.max_octets;
-        let answer = self.fetcher.fetch(move |bridge| whole(bridge, limit));
+        let answer = self
+            .fetcher
+            .fetch(move |bridge| intake::whole(bridge, limit));
         Ok(answer.await?.map(|answer| answer.content))
     }
 
@@ -59,13 +60,3 @@ impl WebText {
 
 /// How long a connection may take: that of a source, unless the text has to be here earlier.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-fn whole(bridge: Bridge, limit: u64) -> Result<Vec<u8>, Failure> {
-    let mut octets = Vec::new();
-    let mut bounded = bridge.take(limit.saturating_add(1));
-    let read = bounded.read_to_end(&mut octets).map_err(Failure::Input)?;
-    if u64::try_from(read).unwrap_or(u64::MAX) > limit {
-        return Err(Failure::TooLarge { limit });
-    }
-    Ok(octets)
-}
