@@ -10,6 +10,8 @@
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod behind_nginx;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod carriers;
@@ -67,6 +69,8 @@ mod sources;
 mod ssh;
 #[cfg(test)]
 mod state_faults;
+#[cfg(test)]
+mod stayrtr;
 #[cfg(test)]
 mod stop;
 #[cfg(test)]

@@ -137,3 +137,72 @@ fn routers_of_every_serial_go_on() {
         "{metrics}"
     );
 }
+
+/// What is configured of two sources and more, and how many have to have a payload.
+fn several(merge: &str, names: &[&str]) -> String {
+    let sources = names
+        .iter()
+        .map(|name| format!("[[source]]\nname = \"{name}\"\nurl = \"{name}.json\"\n"));
+    format!("{}[merge]\n{merge}\n", sources.collect::<String>())
+}
+
+/// One of the sources is away after the restart: what it had counts on.
+#[test]
+fn a_source_that_is_away_after_a_restart_withdraws_nothing() {
+    let mut random = Prng::new(5);
+    let [a, b] = [(); 2].map(|()| Payloads::vrps(300, &mut random));
+    let mut both = a.clone();
+    both.vrps.extend(b.vrps.iter().cloned());
+    for (merge, lists, served) in [
+        ("mode = \"union\"", vec![("a", &a), ("b", &b)], &both),
+        (
+            "mode = \"quorum\"\nquorum = 2",
+            // Two of three have each: b alone has what both a and c lack, and nobody gets it.
+            vec![("a", &a), ("b", &both), ("c", &b)],
+            &both,
+        ),
+    ] {
+        let folder = temp_dir();
+        let path = |name: &str| folder.path().join(format!("{name}.json"));
+        for (name, payloads) in &lists {
+            payloads.write_json(&path(name));
+        }
+        let names: Vec<&str> = lists.iter().map(|(name, _)| *name).collect();
+        let config = several(merge, &names);
+        let gone = path("b");
+        let cache = Cache::with_state(folder, ANYWHERE, &config);
+        stored(&cache);
+        let loaded = Router::connect(cache.address()).load(1);
+        assert!(loaded.set() == announced(served, 1));
+        let kept = cache.folder().join("state/sources");
+        wait_for("the lists are kept", PATIENCE, || {
+            let folders = fs::read_dir(&kept).map_err(|error| error.to_string())?;
+            let notes = folders.filter(|entry| {
+                let folder = entry.as_ref().unwrap().path();
+                folder.join("list.json").exists()
+            });
+            match notes.count() == names.len() {
+                true => Ok(()),
+                false => Err(cache.log()),
+            }
+        });
+        let folder = cache.kill();
+        fs::remove_file(gone).unwrap();
+        let cache = Cache::with_state(folder, ANYWHERE, &config);
+        let mut router = Router::connect(cache.address());
+        let update = router.update(loaded.has);
+        assert_eq!((update.has, update.payload.len()), (loaded.has, 0));
+        // Not when it is known to be away either.
+        cache.until("the failure is known", |status| {
+            let tried = |name: &str| {
+                let mut sources = status.sources.iter();
+                let source = sources.find(|source| source.name == name).unwrap();
+                (source.last_attempt.is_some(), source.failures > 0)
+            };
+            names.iter().all(|name| tried(name) == (true, *name == "b"))
+        });
+        assert_eq!(cache.said(&[" published "]), 0, "{}", cache.log());
+        let update = router.update(loaded.has);
+        assert_eq!((update.has, update.payload.len()), (loaded.has, 0));
+    }
+}
