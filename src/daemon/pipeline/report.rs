@@ -119,6 +119,12 @@ pub(super) fn published(
         debug!(serial = %snapshot.serial(), "published");
         return;
     }
+    // A leader's history can stay where it was when more is known of its payloads.
+    let place = |snapshot: &Snapshot| (snapshot.name(), snapshot.serial(), snapshot.revision());
+    if before.is_some_and(|before| place(before) == place(snapshot)) {
+        debug!(serial = %snapshot.serial(), "the leader says more of the same payloads");
+        return;
+    }
     left_out(snapshot, before);
     let set = snapshot.payload();
     let last = snapshot
