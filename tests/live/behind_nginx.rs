@@ -242,6 +242,8 @@ fn a_cache_carries_the_feed_and_outlives_the_leader() {
         let mut router = Router::connect(follower.address());
         let update = router.update(*has);
         assert_eq!((update.has, update.payload.len()), (*has, 0));
+    }
+    for (follower, (_, has)) in followers.iter().zip(&routers) {
         follower.until("the word of the leader is over", |status| {
             status
                 .serving

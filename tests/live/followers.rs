@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::cache::{Cache, PATIENCE};
+use super::restart::ANYWHERE;
 use super::router::{Has, NOTIFY, Router, announced};
 use crate::support::payloads::{Payloads, Prng};
 use crate::support::process::{Process, run};
@@ -23,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) http: u16,
     /// The file with its public key.
     pub(crate) key: String,
+    /// Its configuration.
+    config: String,
 }
 
 impl Node {
@@ -31,6 +34,12 @@ impl Node {
     pub(crate) fn leader(payloads: &Payloads) -> Self {
         let folder = temp_dir();
         payloads.write_json(&folder.path().join("vrps.json"));
+        Self::leading(folder)
+    }
+
+    /// A leader of the list in a folder.
+    #[track_caller]
+    pub(crate) fn leading(folder: tempfile::TempDir) -> Self {
         Self::start(folder, "url = \"vrps.json\"\n")
     }
 
@@ -54,13 +63,23 @@ impl Node {
     fn start(folder: tempfile::TempDir, source: &str) -> Self {
         let key = keygen(folder.path());
         let http = free_port();
-        let rest = format!(
+        let config = format!(
             "[[source]]\n{source}[http]\naddress = \"127.0.0.1:{http}\"\n\
              [export]\nsign-key = \"export.key\"\n"
         );
-        let listen = (Ipv4Addr::LOCALHOST, 0).into();
-        let cache = Cache::with_state(folder, listen, &rest);
-        Self { cache, http, key }
+        Self {
+            cache: Cache::with_state(folder, ANYWHERE, &config),
+            http,
+            key,
+            config,
+        }
+    }
+
+    /// Kills it, and starts it again.
+    #[track_caller]
+    pub(crate) fn restarted(self) -> Self {
+        let cache = Cache::with_state(self.cache.kill(), ANYWHERE, &self.config);
+        Self { cache, ..self }
     }
 
     /// How many answers of a kind it has given.

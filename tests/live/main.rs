@@ -26,6 +26,8 @@ mod doubts;
 #[cfg(test)]
 mod exceptions;
 #[cfg(test)]
+mod expiry;
+#[cfg(test)]
 mod explain;
 #[cfg(test)]
 mod failures;

@@ -8,6 +8,7 @@ use rutter::client;
 use rutter::net::{Endpoint, Target};
 use rutter::rtr::client::ClientConfig;
 use rutter::rtr::{Version, Versions};
+use serde_json::json;
 
 use super::cache::{Cache, PATIENCE};
 use super::router::{NOTIFY, RESET_QUERY, Router, announced, increment};
@@ -183,21 +184,24 @@ fn a_query_waits_for_a_file_that_is_missing_at_the_start() {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap().as_secs()
 }
 
-/// Two VRPs, each with the moment when it expires.
-fn write_two(path: &Path, first: u64, second: u64) {
-    let text = format!(
-        r#"{{"metadata": {{}}, "roas": [
-        {{"prefix": "192.0.2.0/24", "maxLength": 24, "asn": 64496, "ta": "x", "expires": {first}}},
-        {{"prefix": "198.51.100.0/24", "maxLength": 24, "asn": 64497, "ta": "x", "expires": {second}}}
-        ]}}"#
-    );
+/// Writes as many VRPs as there are moments, at most three, each of which expires at its own.
+pub(crate) fn write_expiring(path: &Path, moments: &[u64]) {
+    let vrps = [
+        ("192.0.2.0/24", 64496),
+        ("198.51.100.0/24", 64497),
+        ("203.0.113.0/24", 64498),
+    ];
+    let roas = vrps.iter().zip(moments).map(|((prefix, asn), expires)| {
+        json!({"prefix": prefix, "maxLength": 24, "asn": asn, "ta": "x", "expires": expires})
+    });
+    let document = json!({"metadata": {}, "roas": roas.collect::<Vec<_>>()});
     let beside = path.with_extension("new");
-    fs::write(&beside, text).unwrap();
+    fs::write(&beside, document.to_string()).unwrap();
     fs::rename(&beside, path).unwrap();
 }
 
@@ -205,7 +209,7 @@ fn write_two(path: &Path, first: u64, second: u64) {
 fn an_expired_vrp_leaves_without_a_new_document() {
     let folder = temp_dir();
     let end = now() + 3;
-    write_two(&folder.path().join("vrps.json"), end, end + 1_000);
+    write_expiring(&folder.path().join("vrps.json"), &[end, end + 1_000]);
     let cache = Cache::start_in(folder, &[]);
     let mut router = Router::connect(cache.address());
     let first = router.load(1);
@@ -226,11 +230,11 @@ fn an_expired_vrp_leaves_without_a_new_document() {
 fn renewed_expiry_alone_sends_nothing() {
     let folder = temp_dir();
     let end = now() + 1_000;
-    write_two(&folder.path().join("vrps.json"), end, end);
+    write_expiring(&folder.path().join("vrps.json"), &[end, end]);
     let cache = Cache::start_in(folder, &[]);
     let mut router = Router::connect(cache.address());
     let has = router.load(1).has;
-    write_two(&cache.source(), end + 500, end + 600);
+    write_expiring(&cache.source(), &[end + 500, end + 600]);
     cache.says(&["published", "revision=1"]);
     // Nothing lies before the answer, and nothing comes later.
     let answer = router.update(has);

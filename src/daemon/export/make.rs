@@ -135,6 +135,10 @@ impl Making {
         let short = history.get(..16).unwrap_or(&history);
         let (serial, revision) = (self.snapshot.serial(), self.snapshot.revision());
         let mut tag = format!("{short}-{serial}-{revision}-{}", self.made.seconds());
+        // What a leader says of its payloads may come after them, and still within this second.
+        if !self.snapshot.knows_all() {
+            tag.push_str("-part");
+        }
         for id in self.recipe.key_ids() {
             tag.push('-');
             tag.push_str(id.get(..8).unwrap_or(id));

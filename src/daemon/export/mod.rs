@@ -34,6 +34,7 @@ use super::store::{Moment, Store};
 use crate::http::backend::{Document, Editing, Edition};
 use crate::http::{Refusal, RefusalKind};
 use crate::payload::UnixTime;
+use crate::rtr::snapshot::Known;
 use crate::rtr::{HistoryName, Serial, Snapshot};
 
 /// How long whoever asks waits for a document that is being made, while there is one before it.
@@ -108,6 +109,8 @@ struct Key {
     history: HistoryName,
     serial: Serial,
     revision: u64,
+    /// What a leader says of its payloads may come after them.
+    known: Option<Known>,
 }
 
 impl Key {
@@ -116,6 +119,7 @@ impl Key {
             history: snapshot.name(),
             serial: snapshot.serial(),
             revision: snapshot.revision(),
+            known: snapshot.known(),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::config::{Export, ExportKeys};
 use crate::http::metrics::{Exposition, Format};
 use crate::json;
 use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
+use crate::rtr::snapshot::restore::Restored;
 use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
 use crate::sign::gortr::{GortrDigest, GortrSignature};
 use crate::sign::key::Algorithm;
@@ -22,14 +23,15 @@ use crate::sign::{Digest, SigningKey, Statement};
 const WAIT: Duration = Duration::from_secs(20);
 
 fn data(asns: &[u32]) -> DataSet {
+    data_until(asns, 2_000_000_000)
+}
+
+fn data_until(asns: &[u32], expires: u64) -> DataSet {
     let mut rows = RowsBuilder::new();
     let anchor = rows.trust_anchor("arin \"x\"");
     for asn in asns {
         let vrp = Vrp::new("192.0.2.0/24".parse().unwrap(), 24, Asn::new(*asn)).unwrap();
-        rows.push_vrp(
-            vrp,
-            Attribute::new(Some(UnixTime::new(2_000_000_000)), anchor),
-        );
+        rows.push_vrp(vrp, Attribute::new(Some(UnixTime::new(expires)), anchor));
     }
     DataSet::new(&rows.finish())
 }
@@ -124,6 +126,35 @@ fn signed(sign: Option<Arc<SigningKey>>, gortr: Option<Arc<SigningKey>>) -> Reci
 
 fn first(asns: &[u32]) -> Arc<Snapshot> {
     Arc::new(Snapshot::first(HistoryName::new([7; 16]), data(asns)))
+}
+
+/// A follower hears of payloads first, and then of what its leader knows of them.
+#[tokio::test]
+async fn a_document_is_made_anew_when_more_is_known_of_the_same_payloads() {
+    let running = Running::start(plain());
+    let leaders = |known, expires| Restored {
+        v0_turn: 0,
+        name: HistoryName::new([1; 16]),
+        serial: Serial::new(7),
+        revision: 2,
+        data: data_until(&[1, 2], expires),
+        known,
+        steps: Vec::new(),
+    };
+    let first = Snapshot::restore(leaders(None, 5_000)).unwrap();
+    running.publish(&Arc::new(first));
+    let first = running.store.snapshot().unwrap();
+    let before = running.ask(Document::Json).await.unwrap();
+    assert!(running.text(Document::Json).await.contains("5000"));
+    let (serial, revision) = (first.serial(), first.revision());
+    let known = Some(Known { serial, revision });
+    let second = first.restore_after(leaders(known, 6_000)).unwrap();
+    running.publish(&Arc::new(second));
+    let after = running.ask(Document::Json).await.unwrap();
+    let text = running.text(Document::Json).await;
+    assert!(text.contains("6000") && !text.contains("5000"), "{text}");
+    assert_ne!(before.tag, after.tag);
+    running.end().await;
 }
 
 #[tokio::test]

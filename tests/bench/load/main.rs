@@ -3,7 +3,7 @@
 //! without arguments prints the library's times.
 //!
 //! Read in this order: what is served ([`random`], [`list`], [`json`], [`exceptions`]), how a router is played
-//! ([`wire`], [`session`]), the loads ([`start`], [`sync`], [`secure`], [`update`], [`hold`]), what
+//! ([`wire`], [`session`]), the loads ([`start`], [`sync`], [`secure`], [`update`], [`hold`], [`web`]), what
 //! they are compared with ([`raw`], [`alone`], [`steps`]), how they are told ([`process`], [`report`]).
 #![expect(clippy::print_stdout, reason = "printing figures is its purpose")]
 
@@ -22,6 +22,7 @@ mod start;
 mod steps;
 mod sync;
 mod update;
+mod web;
 mod wire;
 
 use std::error::Error;
@@ -65,6 +66,7 @@ enum Load {
     Steps(steps::Steps),
     Sync(sync::Sync),
     Update(update::Update),
+    Web(web::Web),
 }
 
 /// Write an invented list in rpki-client's layout, and print what it amounts to on the wire
@@ -135,6 +137,7 @@ fn run(load: Load) -> Result<(), Box<dyn Error>> {
         Load::Start(start) => local.block_on(&runtime, start.run()),
         Load::Sync(sync) => local.block_on(&runtime, sync.run()),
         Load::Update(update) => local.block_on(&runtime, update.run()),
+        Load::Web(web) => local.block_on(&runtime, web.run()),
     }
 }
 
