@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 
 use super::State;
 use super::disk::Disk;
@@ -75,6 +77,29 @@ impl fmt::Display for Newer {
             "format {found} of a later version, and only {known} is known here"
         )
     }
+}
+
+/// The octets of a file that has to have this digest.
+struct Unread {
+    name: FileName,
+    digest: Digest,
+    octets: Vec<u8>,
+}
+
+fn read_attributes(file: Option<Unread>) -> Result<Option<Attributes>, Fault> {
+    let Some(Unread {
+        name,
+        digest,
+        octets,
+    }) = file
+    else {
+        return Ok(None);
+    };
+    let octets = &octets[..];
+    let attributes = Attributes::read(Octets { octets, digest });
+    attributes
+        .map(Some)
+        .map_err(|error| Fault::new(name, &error))
 }
 
 impl<D: Disk> State<D> {
@@ -216,6 +241,37 @@ impl<D: Disk> State<D> {
         loaded: &mut Loaded,
         now: UnixTime,
     ) -> Result<Parts, Fault> {
+        let octets = self.attribute_octets(manifest);
+        // Beside the set, which takes longer: nobody is served before both are read.
+        let (attributes, read) = thread::scope(|scope| {
+            let attributes = scope.spawn(|| octets.and_then(read_attributes));
+            let read = self.set_and_steps(manifest, loaded, now);
+            let attributes = attributes.join();
+            (attributes.unwrap_or_else(|panic| resume_unwind(panic)), read)
+        });
+        let (snapshot, deltas) = read?;
+        let attributes = match attributes {
+            Ok(attributes) => attributes,
+            Err(Fault { name, cause }) => {
+                let path = self.layout.file(&name);
+                self.set_aside(&path, &name, cause, loaded, now);
+                manifest.attributes = None;
+                None
+            }
+        };
+        Ok(Parts {
+            snapshot,
+            attributes,
+            deltas,
+        })
+    }
+
+    fn set_and_steps(
+        &mut self,
+        manifest: &mut Manifest,
+        loaded: &mut Loaded,
+        now: UnixTime,
+    ) -> Result<(PayloadSet, Vec<Delta>), Fault> {
         let snapshot = self.set(manifest)?;
         let mut deltas = Vec::with_capacity(manifest.deltas.len());
         let needed = manifest.steps_before_snapshot();
@@ -236,20 +292,7 @@ impl<D: Disk> State<D> {
             }
         }
         deltas.reverse();
-        let attributes = match self.attributes(manifest) {
-            Ok(attributes) => attributes,
-            Err(Fault { name, cause }) => {
-                let path = self.layout.file(&name);
-                self.set_aside(&path, &name, cause, loaded, now);
-                manifest.attributes = None;
-                None
-            }
-        };
-        Ok(Parts {
-            snapshot,
-            attributes,
-            deltas,
-        })
+        Ok((snapshot, deltas))
     }
 
     fn set(&mut self, manifest: &Manifest) -> Result<PayloadSet, Fault> {
@@ -292,17 +335,17 @@ impl<D: Disk> State<D> {
         delta::read(step, replaced).map_err(|error| Fault::new(name, &error))
     }
 
-    fn attributes(&mut self, manifest: &Manifest) -> Result<Option<Attributes>, Fault> {
+    fn attribute_octets(&mut self, manifest: &Manifest) -> Result<Option<Unread>, Fault> {
         let Some(named) = &manifest.attributes else {
             return Ok(None);
         };
-        let name = manifest.attributes_name(named);
-        let octets = self.whole(name, &named.digest)?;
-        let (octets, digest) = (&octets[..], named.digest);
-        let attributes = Attributes::read(Octets { octets, digest });
-        attributes
-            .map(Some)
-            .map_err(|error| Fault::new(name, &error))
+        let (name, digest) = (manifest.attributes_name(named), named.digest);
+        let octets = self.whole(name, &digest)?;
+        Ok(Some(Unread {
+            name,
+            digest,
+            octets,
+        }))
     }
 
     /// A file that has a digest, and one octet more when it is too long.
