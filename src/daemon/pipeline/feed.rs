@@ -425,6 +425,8 @@ mod tests {
             skipped: 0,
             first_skipped: None,
             serial: None,
+            expire: None,
+            validators: Default::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::error::SourceError;
-use super::list::List;
+use super::list::{List, Validators};
 use super::pace::Pace;
 use super::target::Way;
 use super::{Closed, Content, Occasion, Outlet, Requests, unix_now};
@@ -166,5 +166,7 @@ fn list(epoch: Epoch) -> List {
         skipped: 0,
         first_skipped: None,
         serial: Some(epoch.serial.into_u32()),
+        expire: Some(epoch.timing.expire()),
+        validators: Validators::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::SourceError;
-use super::list::List;
+use super::list::{List, Validators};
 use crate::payload::Rows;
 use crate::payload::merge::{Contribution, merge};
 
@@ -107,6 +107,8 @@ pub(super) fn together(lists: &[(&Path, List)]) -> List {
         skipped: of_all().map(|list| list.skipped).sum(),
         first_skipped,
         serial: None,
+        expire: None,
+        validators: Validators::default(),
     }
 }
 
@@ -145,6 +147,8 @@ mod tests {
             skipped: 1,
             first_skipped: Some(format!("row {arrived}")),
             serial: Some(1),
+            expire: None,
+            validators: Validators::default(),
         }
     }
 

@@ -3,21 +3,23 @@
 use super::error::SourceError;
 use super::intake::{self, Lease};
 use super::judge::Claim;
-use super::list::List;
+use super::list::{List, Validators};
 use super::pace::{self, Reading};
 use super::web::{Fetcher, Place};
 use super::{Closed, Content, Outlet, Requests, limits, unix_now};
 use crate::config::Source;
 use crate::net::Url;
 
-/// Delivers what a URL has as often as it changes.
+/// Delivers what a URL has as often as it changes, after what was kept of an earlier run.
 pub(super) async fn deliver(
     source: &Source,
     url: &Url,
+    kept: &Validators,
     outlet: &Outlet,
     requests: Requests,
 ) -> Result<(), Closed> {
     let mut visitor = Visitor::new(source, url);
+    visitor.fetcher.go_on(kept);
     pace::ask(&mut visitor, source.refresh, outlet, requests).await
 }
 
@@ -72,7 +74,10 @@ impl<'s> Visitor<'s> {
         let holder = lease.holder();
         let read = move |bridge| intake::read(bridge, &limits, &holder);
         let answer = self.fetcher.fetch(read).await?;
-        Ok(answer.map(|answer| List::of_document(answer.content, answer.arrived)))
+        Ok(answer.map(|answer| List {
+            validators: self.fetcher.validators(),
+            ..List::of_document(answer.content, answer.arrived)
+        }))
     }
 
     fn judged(&mut self, list: List) -> Result<Content, SourceError> {

@@ -1,5 +1,9 @@
 //! A list as a source delivers it, whatever the source is.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use super::mirror::Mirror;
 use crate::json::Document;
 use crate::payload::{Rows, UnixTime};
@@ -27,7 +31,16 @@ pub struct List {
     pub first_skipped: Option<String>,
     /// The serial that it has at its source. `None` when it has none.
     pub serial: Option<u32>,
+    /// For how long after its arrival it counts when its source is away, if that says so: the
+    /// expire interval of a cache (RFC 8210 §6).
+    pub expire: Option<Duration>,
+    /// What a server of documents can be asked with whether it is still the last one.
+    pub validators: Validators,
 }
+
+/// Headers that make a request depend on a document (RFC 9110 §13.1): names and values.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Validators(pub(super) Vec<(String, String)>);
 
 impl List {
     /// The moment from which its age counts.
@@ -48,6 +61,8 @@ impl List {
             skipped: 0,
             first_skipped: None,
             serial: Some(mirror.snapshot.serial().into_u32()),
+            expire: None,
+            validators: Validators::default(),
         }
     }
 
@@ -64,6 +79,8 @@ impl List {
             skipped: document.skipped.count,
             first_skipped: document.skipped.first.map(|first| first.to_string()),
             serial: metadata.serial,
+            expire: None,
+            validators: Validators::default(),
         }
     }
 }

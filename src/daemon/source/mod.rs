@@ -44,7 +44,7 @@ use crate::payload::UnixTime;
 use crate::rtr::Snapshot;
 
 pub use self::error::SourceError;
-pub use self::list::List;
+pub use self::list::{List, Validators};
 pub use self::mirror::Mirror;
 use self::shelf::Shelf;
 pub(in crate::daemon) use self::watcher::Watcher;
@@ -167,15 +167,17 @@ async fn begin(
     outlet: &Outlet,
     requests: Requests,
 ) -> Result<(), Closed> {
-    if past.mirrored.is_none() {
-        outlet.restore(source).await?;
-    }
-    deliver(source, past, outlet, requests).await
+    let kept = match past.mirrored {
+        None => outlet.restore().await?,
+        Some(_) => Validators::default(),
+    };
+    deliver(source, past, &kept, outlet, requests).await
 }
 
 async fn deliver(
     source: &Source,
     past: Past,
+    kept: &Validators,
     outlet: &Outlet,
     requests: Requests,
 ) -> Result<(), Closed> {
@@ -188,7 +190,7 @@ async fn deliver(
         }
         Endpoint::File(path) => file::deliver(source, path, outlet, requests).await,
         Endpoint::Stdin => stdin::deliver(source, outlet, requests).await,
-        Endpoint::Web(url) => Box::pin(http::deliver(source, url, outlet, requests)).await,
+        Endpoint::Web(url) => Box::pin(http::deliver(source, url, kept, outlet, requests)).await,
         Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. } => {
             Box::pin(cache::deliver(source, endpoint, outlet, requests)).await
         }
@@ -211,7 +213,7 @@ struct Outlet {
 
 /// What is to be kept.
 enum News {
-    List(List),
+    List(Box<List>),
     /// What is kept is still what the source has.
     Still(UnixTime),
 }
@@ -230,8 +232,8 @@ impl Outlet {
     ) -> Result<(), Closed> {
         let place = self.place;
         let news = match &result {
-            Ok(Content::List(list)) => Some(News::List((**list).clone())),
-            Ok(Content::Mirror(list, _)) if self.mirrors => Some(News::List((**list).clone())),
+            Ok(Content::List(list)) => Some(News::List(list.clone())),
+            Ok(Content::Mirror(list, _)) if self.mirrors => Some(News::List(list.clone())),
             Ok(Content::Unchanged {
                 arrived: Some(arrived),
             }) => Some(News::Still(*arrived)),
@@ -251,20 +253,22 @@ impl Outlet {
         Ok(())
     }
 
-    /// Sends what was kept.
-    async fn restore(&self, source: &Source) -> Result<(), Closed> {
+    /// Sends what was kept. Gives what its source can be asked with whether it is the last one.
+    async fn restore(&self) -> Result<Validators, Closed> {
         let Some(mut shelf) = self.shelf.lock().await.take() else {
-            return Ok(());
+            return Ok(Validators::default());
         };
         let started = tokio::time::Instant::now();
-        let list = shelf.restore(source).await;
+        let list = shelf.restore().await;
         *self.shelf.lock().await = Some(shelf);
         match list {
-            None => Ok(()),
+            None => Ok(Validators::default()),
             Some(list) => {
+                let validators = list.validators.clone();
                 let content = Content::List(Box::new(list));
                 let took = started.elapsed();
-                self.send(Occasion::Restored, Ok(content), took).await
+                self.send(Occasion::Restored, Ok(content), took).await?;
+                Ok(validators)
             }
         }
     }

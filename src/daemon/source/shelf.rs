@@ -15,14 +15,14 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::list::List;
+use super::list::{List, Validators};
 use super::unix_now;
-use crate::config::{Origin, Source};
+use crate::config::Source;
 use crate::feed::attributes::{self, Attributes};
 use crate::feed::delta::Octets;
 use crate::feed::snapshot::{self, SnapshotReader};
 use crate::feed::{FeedError, Sealed};
-use crate::net::{Endpoint, files};
+use crate::net::files;
 use crate::payload::{DataSet, UnixTime};
 use crate::sign::{Digest, hex};
 
@@ -40,10 +40,6 @@ const NOTE_EVERY: Duration = Duration::from_secs(60);
 
 /// The longest note.
 const MAX_NOTE: u64 = 64 * 1024;
-
-/// How long a cache's list counts without the cache: its expire interval is not kept, so it is
-/// the one that RFC 8210 §6 recommends.
-const CACHE_EXPIRE: u64 = 7_200;
 
 /// Where the list of one source is kept.
 #[derive(Debug)]
@@ -72,6 +68,8 @@ struct Note {
     skipped: usize,
     first_skipped: Option<String>,
     serial: Option<u32>,
+    expire: Option<u64>,
+    validators: Validators,
     set: Seal,
     attributes: Seal,
     /// The digest of all this without it, against accidents.
@@ -139,17 +137,15 @@ impl Shelf {
     }
 
     /// The list that was kept, if there is one that can be believed.
-    pub(super) async fn restore(&mut self, source: &Source) -> Option<List> {
+    pub(super) async fn restore(&mut self) -> Option<List> {
         let (folder, limit) = (self.folder.clone(), self.max_octets);
         let read = spawn_blocking(move || read(&folder, limit)).await;
         let name = &self.source;
         match read {
             Ok(Ok((note, mut list))) if note.of == self.of => {
-                if let Origin::At(Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Ssh { .. }) =
-                    source.origin
-                {
-                    list.valid = Some(list.arrived.plus(CACHE_EXPIRE));
-                }
+                // While it is away, nobody else ends it.
+                let end = |expire: Duration| list.arrived.plus(expire.as_secs());
+                list.valid = list.valid.or_else(|| list.expire.map(end));
                 info!(source = %name, rows = list.rows.len(), dated = %list.dated(), "list of source restored");
                 self.noted = Some((note, Instant::now()));
                 Some(list)
@@ -169,7 +165,7 @@ impl Shelf {
     }
 
     /// Keeps a list, after it was delivered.
-    pub(super) async fn keep(&mut self, list: List) {
+    pub(super) async fn keep(&mut self, list: Box<List>) {
         let (folder, of) = (self.folder.clone(), self.of.clone());
         let before = self.noted.take().map(|(note, _)| note);
         let done = spawn_blocking(move || put(&folder, of, &list, before.as_ref())).await;
@@ -242,6 +238,12 @@ fn put(folder: &Path, of: String, list: &List, before: Option<&Note>) -> io::Res
         skipped: list.skipped,
         first_skipped: list.first_skipped.clone(),
         serial: list.serial,
+        expire: list.expire.map(|expire| expire.as_secs()),
+        // Several ASPAs of a customer are one in a set. Such a list is asked for again.
+        validators: match data.payload().len() == list.rows.len() {
+            true => list.validators.clone(),
+            false => Validators::default(),
+        },
         set: note_set,
         attributes: note_attributes,
         check: String::new(),
@@ -340,6 +342,8 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
         skipped: note.skipped,
         first_skipped: note.first_skipped.clone(),
         serial: note.serial,
+        expire: note.expire.map(Duration::from_secs),
+        validators: note.validators.clone(),
     };
     Ok((note, list))
 }
@@ -347,7 +351,7 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Scheme, Verify};
+    use crate::config::{Origin, Scheme, Verify};
     use crate::payload::{Asn, Aspa, Attribute, RowsBuilder, Vrp};
 
     fn source() -> Source {
@@ -376,13 +380,14 @@ mod tests {
             skipped: 1,
             first_skipped: Some("roas[3]: no prefix".into()),
             serial: Some(8),
+            expire: None,
+            validators: Validators(vec![("if-none-match".to_owned(), "\"x\"".to_owned())]),
         }
     }
 
     async fn restored(folder: &Path) -> Option<List> {
-        let source = source();
-        let mut shelf = Shelf::new(folder.to_owned(), &source);
-        shelf.restore(&source).await
+        let mut shelf = Shelf::new(folder.to_owned(), &source());
+        shelf.restore().await
     }
 
     #[tokio::test]
@@ -393,7 +398,7 @@ mod tests {
         let mut shelf = Shelf::new(at.clone(), &source());
         for asns in [&[1, 2, 3][..], &[2], &[]] {
             let list = list(asns);
-            shelf.keep(list.clone()).await;
+            shelf.keep(Box::new(list.clone())).await;
             assert_eq!(restored(&at).await, Some(list));
             // What is no longer named is gone.
             assert_eq!(fs::read_dir(&at).unwrap().count(), 3);
@@ -409,7 +414,7 @@ mod tests {
         };
         for other in [elsewhere, signed] {
             let mut shelf = Shelf::new(at.clone(), &other);
-            assert!(shelf.restore(&other).await.is_none());
+            assert!(shelf.restore().await.is_none());
         }
     }
 
@@ -418,9 +423,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let source = Source::new("a", Origin::At("tcp://127.0.0.1:323".parse().unwrap()));
         let mut shelf = Shelf::new(folder.path().to_owned(), &source);
-        shelf.keep(list(&[1])).await;
-        let restored = shelf.restore(&source).await.unwrap();
-        assert_eq!(restored.valid, Some(UnixTime::new(6 + 7_200)));
+        let expire = Some(Duration::from_secs(900));
+        let list = List {
+            expire,
+            ..list(&[1])
+        };
+        shelf.keep(Box::new(list)).await;
+        let restored = shelf.restore().await.unwrap();
+        assert_eq!(restored.valid, Some(UnixTime::new(6 + 900)));
     }
 
     #[tokio::test]
@@ -428,7 +438,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let good = list(&[1, 2, 3]);
         Shelf::new(folder.path().to_owned(), &source())
-            .keep(good.clone())
+            .keep(Box::new(good.clone()))
             .await;
         let files = fs::read_dir(folder.path()).unwrap();
         let files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();

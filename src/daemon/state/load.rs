@@ -247,7 +247,10 @@ impl<D: Disk> State<D> {
             let attributes = scope.spawn(|| octets.and_then(read_attributes));
             let read = self.set_and_steps(manifest, loaded, now);
             let attributes = attributes.join();
-            (attributes.unwrap_or_else(|panic| resume_unwind(panic)), read)
+            (
+                attributes.unwrap_or_else(|panic| resume_unwind(panic)),
+                read,
+            )
         });
         let (snapshot, deltas) = read?;
         let attributes = match attributes {

@@ -96,6 +96,8 @@ impl Follower {
             skipped: 0,
             first_skipped: None,
             serial: Some(mirror.snapshot.serial().into_u32()),
+            expire: None,
+            validators: Default::default(),
         };
         let update = Update {
             place: source,

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::super::error::Phase;
-use super::super::{Content, SourceError};
+use super::super::{Content, Past, SourceError};
 use super::server::{Reply, Server};
-use super::{document, gzip, serial, source, start};
-use crate::config::Proxy;
+use super::{document, gzip, serial, source, start, start_after};
+use crate::config::{Proxy, Source, Web};
 use crate::net::Url;
 
 /// A complete answer with validators.
@@ -96,6 +96,62 @@ async fn a_document_that_is_refused_leaves_the_old_validators() {
     assert_eq!(running.serial().await, 2);
     let heads = server.requests(2).await;
     assert!(!heads[1].contains("if-none-match"));
+}
+
+/// A document that was kept is not sent again after a restart, unless it is asked for without
+/// conditions.
+#[tokio::test]
+async fn requests_depend_on_the_document_that_was_kept() {
+    let server = Server::start(|request| match request {
+        1 => tagged(1),
+        2 => not_modified(),
+        _ => tagged(2),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let past = Past {
+        folder: Some(folder.path().join("past")),
+        ..Past::default()
+    };
+    // It asks once in each run.
+    let source = Source {
+        refresh: Duration::from_secs(3_600),
+        ..server.source()
+    };
+    let mut running = start_after(past.clone(), source.clone());
+    assert_eq!(running.serial().await, 1);
+    // A task that is told to stop waits for nothing.
+    let note = folder.path().join("past/list.json");
+    let kept = async {
+        while !note.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), kept)
+        .await
+        .unwrap();
+    running.stop().await;
+
+    let mut running = start_after(past.clone(), source.clone());
+    assert_eq!(running.serial().await, 1);
+    let next = running.next().await;
+    assert!(matches!(next, Ok(Content::Unchanged { arrived: None })));
+    running.stop().await;
+    let unconditional = Source {
+        web: Web {
+            conditional: false,
+            ..source.web.clone()
+        },
+        ..source
+    };
+    let mut running = start_after(past, unconditional);
+    assert_eq!(running.serial().await, 1);
+    assert_eq!(running.serial().await, 2);
+    running.stop().await;
+    let heads = server.requests(3).await;
+    assert!(heads[1].contains("if-none-match: \"v1\""), "{}", heads[1]);
+    assert!(heads[1].contains("if-modified-since: sat, 21 nov 2026 12:00:01 gmt"));
+    assert!(!heads[2].contains("if-none-match"));
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ mod text;
 use std::time::Duration;
 
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    LAST_MODIFIED, LOCATION,
+    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
 };
 use reqwest::{Response, StatusCode};
 use tokio::task::spawn_blocking;
@@ -20,6 +20,7 @@ use self::fault::timed_out;
 pub use self::text::WebText;
 use super::error::{Phase, RedirectError, SourceError};
 use super::intake::{self, Bridge, Failure, Feeder};
+use super::list::Validators;
 use super::unix_now;
 use crate::config::{Source, Web};
 use crate::net::Url;
@@ -128,6 +129,28 @@ impl Fetcher {
         tag.strip_prefix('"')?.strip_suffix('"')
     }
 
+    /// The conditions of the next request, to be kept.
+    pub(super) fn validators(&self) -> Validators {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let pairs = self.validators.iter();
+        let pairs = pairs.filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
+        Validators(pairs.collect())
+    }
+
+    /// Goes on from a document that was kept with these conditions.
+    pub(super) fn go_on(&mut self, kept: &Validators) {
+        if !self.place.web.conditional {
+            return;
+        }
+        for (name, value) in &kept.0 {
+            let known = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
+            let known = known.into_iter().find(|known| known == name.as_str());
+            if let (Some(name), Ok(value)) = (known, HeaderValue::from_str(value)) {
+                self.validators.insert(name, value);
+            }
+        }
+    }
+
     /// The next request asks for the document even if it is the last one.
     pub(super) fn forget(&mut self) {
         self.validators.clear();
@@ -206,7 +229,7 @@ impl Fetcher {
                 (ACCEPT, self.place.accept),
                 (ACCEPT_ENCODING, self.place.encodings),
             ] {
-                let value = reqwest::header::HeaderValue::from_static(value);
+                let value = HeaderValue::from_static(value);
                 headers.entry(name).or_insert(value);
             }
             headers.extend(self.validators.clone());
