@@ -107,6 +107,13 @@ fn serving(f: &mut fmt::Formatter<'_>, status: &Status) -> fmt::Result {
         "           {} IPv4, {} IPv6, {} router keys, {} ASPAs",
         serving.ipv4, serving.ipv6, serving.router_keys, serving.aspas
     )?;
+    if let Some(until) = &serving.leader_until {
+        write!(f, "           the leader's history, ")?;
+        match until.unix.saturating_sub(status.now.unix) {
+            0 => writeln!(f, "whose word is OVER since {}", until.utc)?,
+            rest => writeln!(f, "whose word counts for {}", Span(rest))?,
+        }
+    }
     if serving.withheld {
         writeln!(
             f,
@@ -373,7 +380,7 @@ mod tests {
             "serving": {
                 "history": "00", "serial": 7, "revision": 2, "published": moment(99_990),
                 "trigger": "source", "ipv4": 500_000, "ipv6": 150_000, "router_keys": 1,
-                "aspas": 800, "withheld": false,
+                "aspas": 800, "leader_until": moment(103_600), "withheld": false,
             },
             "sources": [
                 {
@@ -443,6 +450,7 @@ rutter 0.1.0, up 27h
 
 serving    serial 7, published 10s ago by source
            500000 IPv4, 150000 IPv6, 1 router keys, 800 ASPAs
+           the leader's history, whose word counts for 60m
 
   NAME         STATE         ROWS  DATA      TRIED     AT
 * validator-a  failing     650801  60m ago   60s ago   https://a.example/json

@@ -307,17 +307,12 @@ fn header_value(entry: &Entry<'_>, report: &mut Report) -> Option<HeaderValue> {
     None
 }
 
-/// The keys that mean something for documents in files, for feeds, and for documents of the web.
-const DOCUMENT: [&str; 5] = [
-    "refresh",
-    "max-size",
-    "max-bad-rows",
-    "verify-key",
-    "verify-scheme",
-];
-const FEED: [&str; 9] = [
-    "refresh",
-    "verify-key",
+/// Keys that mean something for what is asked for again, for documents, for what can be signed, and
+/// for web servers.
+const ASKED: &[&str] = &["refresh"];
+const READ: &[&str] = &["max-size", "max-bad-rows"];
+const SIGNED: &[&str] = &["verify-key", "verify-scheme"];
+const SERVED: &[&str] = &[
     "connect-timeout",
     "headers",
     "bearer-token-file",
@@ -325,21 +320,6 @@ const FEED: [&str; 9] = [
     "client-key",
     "ca",
     "proxy",
-];
-const WEB: [&str; 13] = [
-    "refresh",
-    "max-size",
-    "max-bad-rows",
-    "verify-key",
-    "verify-scheme",
-    "connect-timeout",
-    "headers",
-    "bearer-token-file",
-    "client-certificate",
-    "client-key",
-    "ca",
-    "proxy",
-    "conditional",
 ];
 
 /// A setting that does nothing is a misunderstanding.
@@ -347,37 +327,34 @@ fn useless_keys(section: &Section<'_>, report: &mut Report, source: &Source) {
     let Origin::At(endpoint) = &source.origin else {
         return;
     };
-    let (kind, useful): (_, &[&str]) = match endpoint {
-        Endpoint::Stdin => ("standard input", &["max-size", "max-bad-rows"]),
-        Endpoint::File(_) => ("a file", &DOCUMENT),
-        Endpoint::FeedFolder(_) => ("a feed in a folder", &["refresh", "verify-key"]),
-        Endpoint::Feed(_) => ("a feed", &FEED),
-        Endpoint::Web(_) => ("a document of the web", &WEB),
-        Endpoint::Tcp(_) => ("a cache", &["refresh", "connect-timeout"]),
+    let (kind, useful): (_, &[&[&str]]) = match endpoint {
+        Endpoint::Stdin => ("standard input", &[READ]),
+        Endpoint::File(_) => ("a file", &[ASKED, READ, SIGNED]),
+        Endpoint::FeedFolder(_) => ("a feed in a folder", &[ASKED, &["verify-key"]]),
+        Endpoint::Feed(_) => ("a feed", &[ASKED, SERVED, &["verify-key"]]),
+        Endpoint::Web(_) => (
+            "a document of the web",
+            &[ASKED, READ, SIGNED, SERVED, &["conditional"]],
+        ),
+        Endpoint::Tcp(_) => ("a cache", &[ASKED, &["connect-timeout"]]),
         Endpoint::Tls(_) => (
             "a cache over TLS",
             &[
-                "refresh",
-                "connect-timeout",
-                "client-certificate",
-                "client-key",
-                "ca",
-                "server-name",
-                "insecure",
+                ASKED,
+                &["connect-timeout", "client-certificate", "client-key", "ca"],
+                &["server-name", "insecure"],
             ],
         ),
         Endpoint::Ssh { .. } => (
             "a cache over SSH",
             &[
-                "refresh",
-                "connect-timeout",
-                "known-hosts",
-                "key",
-                "password-file",
-                "insecure",
+                ASKED,
+                &["connect-timeout", "known-hosts", "key", "password-file"],
+                &["insecure"],
             ],
         ),
     };
+    let useful = useful.concat();
     for entry in section.entries() {
         let key = &entry.key;
         if KEYS.contains(key) && !COMMON.contains(key) && !useful.contains(key) {

@@ -9,6 +9,7 @@ use crate::payload::{Kind, UnixTime};
 use crate::rtr::Version;
 use crate::rtr::server::Answered;
 
+use super::authority::Authority;
 use super::certificates::Certificate;
 use super::counters::Refusal;
 use super::session::Shared;
@@ -22,6 +23,10 @@ const REVISION: Metric = Metric::gauge("rutter_revision", "Changes of attributes
 const PUBLISHED: Metric = Metric::gauge(
     "rutter_published_timestamp_seconds",
     "When the serial was published",
+);
+const LEADER_UNTIL: Metric = Metric::gauge(
+    "rutter_leader_valid_until_timestamp_seconds",
+    "Until when the word of the leader counts whose history is served; absent in an own history",
 );
 const SERIALS: Metric = Metric::counter("rutter_serials_total", "Serials published");
 const PAYLOADS: Metric = Metric::gauge("rutter_payloads", "Payloads served, by kind");
@@ -217,6 +222,9 @@ fn served(out: &mut Exposition, view: &View) {
     out.family(&REVISION).sample(&[], snapshot.revision());
     if let Some((at, _)) = view.published {
         out.family(&PUBLISHED).sample(&[], at);
+    }
+    if let Authority::Leader(validity) = view.authority {
+        out.family(&LEADER_UNTIL).sample(&[], validity.valid_until);
     }
     let mut family = out.family(&PAYLOADS);
     for kind in Kind::ALL {

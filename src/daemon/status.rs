@@ -13,6 +13,7 @@ use crate::http::shape::{
 use crate::payload::census;
 use crate::payload::{Kind, UnixTime};
 
+use super::authority::Authority;
 use super::certificates::Certificate;
 use super::counters::Refusal;
 use super::pipeline::feed::Feed;
@@ -132,6 +133,10 @@ fn serving(view: &View) -> Option<Serving> {
         ipv6: count(Kind::Ipv6),
         router_keys: count(Kind::RouterKey),
         aspas: count(Kind::Aspa),
+        leader_until: match view.authority {
+            Authority::Own => None,
+            Authority::Leader(validity) => Some(validity.valid_until.into()),
+        },
         withheld: view.withheld,
     })
 }

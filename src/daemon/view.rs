@@ -10,6 +10,7 @@ use crate::rtr::Snapshot;
 use crate::rtr::snapshot::Trigger;
 use crate::slurm::{Effect, Exceptions};
 
+use super::authority::Authority;
 use super::pipeline::feed::Feed;
 use super::pipeline::guard::{Digest, Held};
 use super::slurm::FileNote;
@@ -55,6 +56,8 @@ pub struct View {
     pub slurm_read: Option<UnixTime>,
     /// What was published last.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// Whose its history is.
+    pub authority: Authority,
     /// Whether it is kept from routers by the rule for stale data.
     pub withheld: bool,
     /// When it was published, and why.
@@ -86,6 +89,7 @@ impl View {
             slurm_ready: true,
             slurm_read: None,
             snapshot: None,
+            authority: Authority::Own,
             withheld: false,
             published: None,
             counts: Counts::default(),

@@ -147,6 +147,10 @@ pub struct Serving {
     pub router_keys: u64,
     /// ASPAs.
     pub aspas: u64,
+    /// Until when the word of the leader counts whose history this is; absent in a history of
+    /// this server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_until: Option<Moment>,
     /// Whether the set is kept from routers: the data are stale and the policy is `no-data`.
     pub withheld: bool,
 }

@@ -31,6 +31,8 @@ mod readme;
 #[cfg(test)]
 mod rpki_rs;
 #[cfg(test)]
+mod rtr_client;
+#[cfg(test)]
 mod scenario;
 #[cfg(test)]
 #[path = "../support/mod.rs"]

@@ -388,6 +388,16 @@ fn routers_move_between_followers_and_none_is_reset() {
     let first = leader.follower();
     let second = first.follower();
     let nodes = [&leader, &first, &second];
+    let mirrors = nodes.map(|node| {
+        let status = node.cache.status();
+        let until = status.serving.unwrap().leader_until.map(|until| until.unix);
+        let name = "rutter_leader_valid_until_timestamp_seconds ";
+        let metrics = node.cache.metrics();
+        let metric = metrics.lines().find_map(|line| line.strip_prefix(name));
+        assert_eq!(metric.map(|metric| metric.parse().unwrap()), until);
+        until.is_some()
+    });
+    assert_eq!(mirrors, [false, true, true]);
     let address = |at: usize| nodes[at % nodes.len()].cache.address();
     let mut members: Vec<Member> = (0..ROUTERS)
         .map(|number| {

@@ -549,6 +549,7 @@ impl Pipeline {
             slurm_ready: exceptions.is_some(),
             slurm_read: self.slurm_read,
             snapshot: self.store.latest(),
+            authority: self.authority,
             withheld: self.store.is_withheld(),
             published: self.published,
             counts: self.counts,
