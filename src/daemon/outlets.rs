@@ -114,7 +114,7 @@ pub async fn take_over(config: &Config, keys: &ExportKeys) -> Result<(), Publish
     };
     #[cfg(feature = "object-store")]
     if let publish::bucket::Restored::Taken { history, serial } =
-        publish::bucket::restore(bucket, keys, state_dir).await?
+        publish::bucket::restore(bucket, keys, state_dir, unix_now()).await?
     {
         tracing::info!(%history, %serial, "the history in storage is gone on with");
     }

@@ -148,8 +148,9 @@ fn data_after(
             }
         };
     };
-    let steps = steps_between(previous.serial(), named.serial, deltas.len() + 1);
-    let (until, after) = deltas.split_at_checked(steps).ok_or(FeedError::Missing)?;
+    let steps = steps_between(manifest, previous.serial(), named.serial);
+    let split = steps.and_then(|steps| deltas.split_at_checked(steps));
+    let (until, after) = split.ok_or(FeedError::Missing)?;
     let payload = match until {
         [] => previous.payload().clone(),
         steps => stepped(previous.payload(), steps)?,
@@ -174,7 +175,8 @@ fn stepped(set: &PayloadSet, steps: &[&Delta]) -> Result<PayloadSet, FeedError> 
 }
 
 fn entry(named: &DeltaRef, delta: Delta) -> Arc<Entry> {
-    Arc::new(Entry::new(named.from, named.time, named.trigger, delta))
+    let DeltaRef { from, to, .. } = *named;
+    Arc::new(Entry::new(from, to, named.time, named.trigger, delta))
 }
 
 /// The set at the serial, with what is known of it.
@@ -190,8 +192,9 @@ fn data(
         let (payload, _) = applied(manifest, base, forwards)?;
         return Ok(DataSet::default().carried_to(payload, unknown));
     };
-    let steps = steps_between(manifest.snapshot.serial, named.serial, forwards.len());
-    let (until, after) = forwards.split_at_checked(steps).ok_or(FeedError::Missing)?;
+    let steps = steps_between(manifest, manifest.snapshot.serial, named.serial);
+    let split = steps.and_then(|steps| forwards.split_at_checked(steps));
+    let (until, after) = split.ok_or(FeedError::Missing)?;
     let (payload, digest) = applied(manifest, base, until)?;
     let digest = digest.unwrap_or_else(|| snapshot::digest(&payload));
     let data = attributes.join(payload, &digest)?;
@@ -214,11 +217,8 @@ fn applied(
     Ok((stepped(&base, steps)?, None))
 }
 
-/// How many steps lead from one serial to another, at most so many.
-fn steps_between(from: Serial, to: Serial, most: usize) -> usize {
-    let serials = std::iter::successors(Some(from), |serial| Some(serial.next()));
-    serials
-        .take(most)
-        .take_while(|serial| *serial != to)
-        .count()
+/// How many steps lead from one serial to another; `None` when none do.
+fn steps_between(manifest: &Manifest, from: Serial, to: Serial) -> Option<usize> {
+    let (from, to) = (manifest.place_of(from)?, manifest.place_of(to)?);
+    to.checked_sub(from)
 }

@@ -67,11 +67,13 @@ pub struct AttributesRef {
     pub digest: Digest,
 }
 
-/// A step as a file. It leads to the next serial.
+/// A step as a file. It leads to the next serial, unless another server has taken over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DeltaRef {
     /// The serial where it begins.
     pub from: Serial,
+    /// The serial that it leads to.
+    pub to: Serial,
     /// When it was published.
     pub time: UnixTime,
     /// What set it off.
@@ -257,14 +259,14 @@ impl Manifest {
 
     /// The name of the file with a step.
     pub const fn delta_name(&self, delta: &DeltaRef) -> FileName {
-        let (history, from) = (self.history, delta.from);
-        FileName::Delta { history, from }
+        let (history, from, to) = (self.history, delta.from, delta.to);
+        FileName::Delta { history, from, to }
     }
 
     /// The name of the file with what a step replaces.
     pub const fn replaced_name(&self, delta: &DeltaRef) -> FileName {
-        let (history, from) = (self.history, delta.from);
-        FileName::Replaced { history, from }
+        let (history, from, to) = (self.history, delta.from, delta.to);
+        FileName::Replaced { history, from, to }
     }
 
     /// How many of the steps lead to the snapshot; those behind lead from there to the serial.
@@ -303,8 +305,19 @@ impl Manifest {
         Self::format(json)?;
         let form: Form = read(json)?;
         let manifest = form.manifest().map_err(ManifestError::Inconsistent)?;
-        manifest.check().map_err(ManifestError::Inconsistent)?;
-        Ok(manifest)
+        manifest.checked()
+    }
+
+    /// This manifest, when it is consistent.
+    ///
+    /// # Errors
+    ///
+    /// When it contradicts itself.
+    pub(super) fn checked(self) -> Result<Self, ManifestError> {
+        match self.check() {
+            Ok(()) => Ok(self),
+            Err(what) => Err(ManifestError::Inconsistent(what)),
+        }
     }
 
     /// Refuses formats that are not known, before anything else is looked at.
@@ -323,19 +336,28 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        if self.serial == Serial::new(0) || self.snapshot.serial == Serial::new(0) {
+        let steps = self.deltas.iter();
+        let mut ends = steps.flat_map(|delta| [delta.from, delta.to]);
+        let zero = Serial::new(0);
+        if [self.serial, self.snapshot.serial].contains(&zero) || ends.any(|serial| serial == zero)
+        {
             return Err("serial 0 is never issued");
         }
         if self.valid_until < self.issued {
             return Err("it ends before it begins");
         }
         let chain = self.deltas.array_windows();
-        if chain.into_iter().any(|[a, b]| a.from.next() != b.from) {
+        if chain.into_iter().any(|[a, b]| a.to != b.from) {
             return Err("the steps are no chain");
         }
         let last = self.deltas.last();
-        if last.is_some_and(|last| last.from.next() != self.serial) {
+        if last.is_some_and(|last| last.to != self.serial) {
             return Err("the last step does not lead to the serial");
+        }
+        // No serial comes twice in a chain of which each step is before the end.
+        let forward = |delta: &DeltaRef| delta.from < delta.to && delta.from < self.serial;
+        if !self.deltas.iter().all(forward) {
+            return Err("a step does not lead forward");
         }
         let reached =
             |serial| serial == self.serial || self.deltas.iter().any(|delta| delta.from == serial);

@@ -5,7 +5,8 @@
 //! payloads beside ([`attributes`]). Files are named by what they are ([`name`]), so that their
 //! content never changes and any web server or cache can carry them; their digests are in the
 //! manifest, so that none needs to be trusted. [`history`] makes of all that what
-//! [`rtr`](crate::rtr) serves, and [`advance`] says whether a manifest may follow another one.
+//! [`rtr`](crate::rtr) serves, [`advance`] says whether a manifest may follow another one, and
+//! `takeover` how another server goes on with a history.
 //!
 //! Sets and steps are plain PDUs of RTR version 2 in the order of 8210bis §11.2: what a router
 //! receives between Cache Response and End of Data. Nothing here opens a file or knows the time.
@@ -21,6 +22,7 @@ pub mod seal;
 pub mod snapshot;
 
 mod pdus;
+mod takeover;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -15,12 +15,14 @@ pub enum FileName {
         /// The serial.
         serial: Serial,
     },
-    /// The step from a serial to the next.
+    /// The step from a serial to a later one.
     Delta {
         /// The history.
         history: HistoryName,
         /// The serial where it begins.
         from: Serial,
+        /// The serial that it leads to.
+        to: Serial,
     },
     /// The ASPAs that a step takes away or replaces.
     Replaced {
@@ -28,6 +30,8 @@ pub enum FileName {
         history: HistoryName,
         /// The serial where the step begins.
         from: Serial,
+        /// The serial that it leads to.
+        to: Serial,
     },
     /// What is known of the payloads of a revision.
     Attributes {
@@ -56,13 +60,15 @@ impl FileName {
         let serial = Serial::new(first.parse().ok()?);
         let name = match (kind, second) {
             ("snapshot", None) => Self::Snapshot { history, serial },
-            ("delta", Some(_)) => Self::Delta {
+            ("delta", Some(to)) => Self::Delta {
                 history,
                 from: serial,
+                to: later(serial, to)?,
             },
-            ("replaced", Some(_)) => Self::Replaced {
+            ("replaced", Some(to)) => Self::Replaced {
                 history,
                 from: serial,
+                to: later(serial, to)?,
             },
             ("attributes", Some(revision)) => Self::Attributes {
                 history,
@@ -80,10 +86,8 @@ impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Snapshot { history, serial } => write!(f, "{history}-{serial}.snapshot"),
-            Self::Delta { history, from } => write!(f, "{history}-{from}-{}.delta", from.next()),
-            Self::Replaced { history, from } => {
-                write!(f, "{history}-{from}-{}.replaced", from.next())
-            }
+            Self::Delta { history, from, to } => write!(f, "{history}-{from}-{to}.delta"),
+            Self::Replaced { history, from, to } => write!(f, "{history}-{from}-{to}.replaced"),
             Self::Attributes {
                 history,
                 serial,
@@ -91,6 +95,12 @@ impl fmt::Display for FileName {
             } => write!(f, "{history}-{serial}-{revision}.attributes"),
         }
     }
+}
+
+/// The serial that this text is, if a step can lead there.
+fn later(from: Serial, text: &str) -> Option<Serial> {
+    let to = Serial::new(text.parse().ok()?);
+    (to != Serial::new(0) && from < to).then_some(to)
 }
 
 #[cfg(test)]
@@ -112,6 +122,7 @@ mod tests {
                 FileName::Delta {
                     history,
                     from: serial,
+                    to: serial.next(),
                 },
                 format!("{stem}-1.delta"),
             ),
@@ -119,8 +130,18 @@ mod tests {
                 FileName::Replaced {
                     history,
                     from: serial,
+                    to: serial.next(),
                 },
                 format!("{stem}-1.replaced"),
+            ),
+            // Another server has taken over.
+            (
+                FileName::Delta {
+                    history,
+                    from: serial,
+                    to: serial.jump(),
+                },
+                format!("{stem}-1048575.delta"),
             ),
             (
                 FileName::Attributes {
@@ -144,7 +165,16 @@ mod tests {
                 assert_eq!(FileName::parse(&wrong), None, "{wrong}");
             }
         }
-        assert_eq!(FileName::parse(&format!("{stem}-2.delta")), None);
+        // No step leads to 0, nowhere, back, or to where there is no order.
+        for to in ["0", "4294967295", "4294967294", "2147483647", "x", ""] {
+            for kind in ["delta", "replaced"] {
+                assert_eq!(
+                    FileName::parse(&format!("{stem}-{to}.{kind}")),
+                    None,
+                    "{to}"
+                );
+            }
+        }
         assert_eq!(FileName::parse("manifest.json"), None);
     }
 }

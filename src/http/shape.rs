@@ -137,7 +137,7 @@ pub struct Serving {
     pub revision: u64,
     /// When the set was published.
     pub published: Moment,
-    /// What set it off, such as `source`, `slurm`, `expiry` or `approval`.
+    /// What set it off, such as `source`, `slurm`, `expiry`, `approval` or `takeover`.
     pub trigger: String,
     /// VRPs of IPv4.
     pub ipv4: u64,

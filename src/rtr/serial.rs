@@ -5,8 +5,8 @@ use std::fmt;
 
 /// The serial number of a set: RFC 1982 with 32 bits.
 ///
-/// There is no addition but [`next`](Self::next), and the order is partial: two serials that are
-/// half the number space apart cannot be compared (RFC 1982 §3.2).
+/// There is no addition but [`next`](Self::next) and [`jump`](Self::jump), and the order is partial:
+/// two serials that are half the number space apart cannot be compared (RFC 1982 §3.2).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Serial(u32);
 
@@ -14,6 +14,12 @@ impl Serial {
     /// The first serial of a history. It is not 0: a router that lost its first answer may come
     /// back with 0, and then an empty increment would strand it (CONFORMANCE decision 5.22).
     pub const FIRST: Self = Self(1);
+
+    /// How far a serial jumps when another server takes a history over. The one before may have
+    /// told routers serials that nobody else has heard of, and may still do so: at one a second
+    /// it takes twelve days to come so far. There is room for two thousand jumps among the
+    /// numbers that can be compared.
+    pub const JUMP: u32 = 1 << 20;
 
     /// The serial with this number.
     pub const fn new(number: u32) -> Self {
@@ -31,6 +37,15 @@ impl Serial {
         match self.0.wrapping_add(1) {
             0 => Self::FIRST,
             next => Self(next),
+        }
+    }
+
+    /// The serial with which another server takes over; 0 is skipped.
+    #[must_use]
+    pub const fn jump(self) -> Self {
+        match self.0.wrapping_add(Self::JUMP) {
+            0 => Self::FIRST,
+            far => Self(far),
         }
     }
 }

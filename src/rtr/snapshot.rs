@@ -24,11 +24,19 @@ pub enum Trigger {
     Slurm,
     /// A source delivered something new.
     Source,
+    /// Another server went on with the history.
+    Takeover,
 }
 
 impl Trigger {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Approval, Self::Expiry, Self::Slurm, Self::Source];
+    pub const ALL: [Self; 5] = [
+        Self::Approval,
+        Self::Expiry,
+        Self::Slurm,
+        Self::Source,
+        Self::Takeover,
+    ];
 }
 
 impl fmt::Display for Trigger {
@@ -38,6 +46,7 @@ impl fmt::Display for Trigger {
             Self::Expiry => "expiry",
             Self::Slurm => "slurm",
             Self::Source => "source",
+            Self::Takeover => "takeover",
         })
     }
 }
@@ -54,11 +63,17 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The step from this serial to the next. Costs a pass over the delta.
-    pub fn new(from: Serial, time: UnixTime, trigger: Trigger, delta: Delta) -> Self {
+    /// The step from one serial to another. Costs a pass over the delta.
+    pub fn new(
+        from: Serial,
+        serial: Serial,
+        time: UnixTime,
+        trigger: Trigger,
+        delta: Delta,
+    ) -> Self {
         Self {
             from,
-            serial: from.next(),
+            serial,
             time,
             trigger,
             octets: image::increment_octets(&delta),
@@ -264,7 +279,8 @@ impl Snapshot {
         let before = &self.published;
         let delta = Delta::between(&before.payload, data.payload());
         if delta.is_empty() {
-            if data == self.data {
+            // What others do not know yet is news to them.
+            if data == self.data && self.knows_all() {
                 return Step::Unchanged;
             }
             let published = Arc::clone(before);
@@ -276,8 +292,8 @@ impl Snapshot {
                 known: Some(Known { serial, revision }),
             });
         }
-        let entry = Entry::new(before.serial, now, trigger, delta);
-        let serial = entry.serial;
+        let serial = before.serial.next();
+        let entry = Entry::new(before.serial, serial, now, trigger, delta);
         let mut entries = before.entries.clone();
         entries.push_back(Arc::new(entry));
         prune(

@@ -12,6 +12,8 @@ mod admission;
 #[cfg(test)]
 mod behind_nginx;
 #[cfg(test)]
+mod bucket;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod carriers;

@@ -62,6 +62,13 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Lets it stand still, or go on.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        rustix::process::kill_process(id.unwrap(), signal).unwrap();
+    }
+
     /// What it has written so far.
     pub(crate) fn output(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()

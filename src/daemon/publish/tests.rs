@@ -48,9 +48,11 @@ impl Press {
         let history = self.history;
         let deltas = (1..serial).map(|from| {
             let from = Serial::new(from);
-            let name = FileName::Delta { history, from };
+            let to = from.next();
+            let name = FileName::Delta { history, from, to };
             DeltaRef {
                 from,
+                to,
                 time: UnixTime::new(NOON),
                 trigger: Trigger::Source,
                 digest: self.file(name, &format!("step {from}")),

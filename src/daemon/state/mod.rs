@@ -207,7 +207,7 @@ impl<D: Disk> State<D> {
             (None, Some(previous)) => {
                 let step = Delta::between(previous.payload(), next.payload());
                 let occasion = (now, Trigger::Source);
-                let step = writer.step(manifest.history, stored, occasion, &step);
+                let step = writer.step(manifest.history, (stored, next.serial()), occasion, &step);
                 step.map(|step| vec![step])
             }
             // A leader's serials are its own: what is stored of them may end anywhere.

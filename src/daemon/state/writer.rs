@@ -65,7 +65,8 @@ impl<D: Disk> Writer<D> {
     ) -> Result<Vec<DeltaRef>, DiskError> {
         let written = entries.iter().map(|entry| {
             let occasion = (entry.time(), entry.trigger());
-            self.step(history, entry.from(), occasion, entry.delta())
+            let ends = (entry.from(), entry.serial());
+            self.step(history, ends, occasion, entry.delta())
         });
         written.collect()
     }
@@ -73,21 +74,22 @@ impl<D: Disk> Writer<D> {
     pub(super) fn step(
         &mut self,
         history: HistoryName,
-        from: Serial,
+        (from, to): (Serial, Serial),
         (time, trigger): (UnixTime, Trigger),
         step: &Delta,
     ) -> Result<DeltaRef, DiskError> {
-        let name = FileName::Delta { history, from };
+        let name = FileName::Delta { history, from, to };
         let digest = self.put(name, |out| delta::write(step, out))?;
         let replaced = match delta::replaces(step) {
             false => None,
             true => {
-                let name = FileName::Replaced { history, from };
+                let name = FileName::Replaced { history, from, to };
                 Some(self.put(name, |out| delta::write_replaced(step, out))?)
             }
         };
         Ok(DeltaRef {
             from,
+            to,
             time,
             trigger,
             digest,

@@ -79,7 +79,7 @@ impl Form {
         let [refresh, retry, expire] = manifest.timing.seconds();
         let delta = |delta: &DeltaRef| DeltaForm {
             from: delta.from.into_u32(),
-            to: delta.from.next().into_u32(),
+            to: delta.to.into_u32(),
             time: delta.time.seconds(),
             cause: delta.trigger.to_string(),
             name: manifest.delta_name(delta).to_string(),
@@ -136,10 +136,6 @@ impl Form {
         let mut deltas = Vec::with_capacity(self.deltas.len());
         for form in self.deltas {
             names.push(form.name);
-            let from = Serial::new(form.from);
-            if from.next().into_u32() != form.to {
-                return Err("a step leads to another serial than the next");
-            }
             let mut causes = Trigger::ALL.into_iter();
             let cause = causes.find(|cause| cause.to_string() == form.cause);
             let replaced = match form.replaced {
@@ -150,7 +146,8 @@ impl Form {
                 }
             };
             deltas.push(DeltaRef {
-                from,
+                from: Serial::new(form.from),
+                to: Serial::new(form.to),
                 time: UnixTime::new(form.time),
                 trigger: cause.ok_or("a step has an unknown cause")?,
                 digest: digest(form.length, &form.sha256)?,

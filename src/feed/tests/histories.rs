@@ -3,7 +3,7 @@
 use super::super::attributes::{self, Attributes};
 use super::super::history::{Parts, compose};
 use super::super::{FeedError, delta, snapshot};
-use super::{Random, manifest, sealed, serials, written};
+use super::{Random, go_on, jumped, manifest, sealed, serials, written};
 use crate::payload::{Delta, Kinds, UnixTime};
 use crate::rtr::snapshot::{Answer, Since};
 use crate::rtr::{Snapshot, Version, View};
@@ -41,7 +41,12 @@ fn increment(snapshot: &Snapshot, place: usize) -> Vec<u8> {
 fn every_history_comes_back_from_every_snapshot() {
     let mut random = Random::new(21);
     for round in 0..12 {
-        let serials = serials(&mut random, 7);
+        let mut serials = serials(&mut random, 4);
+        // In every other one another server takes over.
+        if round % 2 == 1 {
+            serials.push(jumped(&serials[3], UnixTime::new(1_100)));
+        }
+        go_on(&mut serials, &mut random, 7);
         let last = serials.last().unwrap();
         for base in 0..serials.len() {
             let known = base + usize::try_from(random.below(7)).unwrap();

@@ -113,7 +113,7 @@ fn what_contradicts_itself_is_refused() {
         (
             "\"from\":4294967294,\"to\":4294967295",
             "\"from\":4294967294,\"to\":1",
-            "a step leads to another serial than the next",
+            "a file does not have the name that it must have",
         ),
         (
             "\"cause\":\"",
@@ -193,6 +193,7 @@ fn the_longest_history_fits() {
     };
     let step = |number: u32| super::DeltaRef {
         from: Serial::new(4_294_900_000 + number),
+        to: Serial::new(4_294_900_001 + number),
         time: UnixTime::new(9_999_999_999),
         trigger: crate::rtr::snapshot::Trigger::Approval,
         digest: Digest {

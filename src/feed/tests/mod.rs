@@ -3,9 +3,13 @@
 mod files;
 mod histories;
 mod manifests;
+mod takeovers;
 
-use crate::payload::{Asn, Aspa, Attribute, DataSet, RouterKey, RowsBuilder, UnixTime, Vrp};
-use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
+use std::sync::Arc;
+
+use crate::payload::{Asn, Aspa, Attribute, DataSet, Delta, RouterKey, RowsBuilder, UnixTime, Vrp};
+use crate::rtr::snapshot::restore::Restored;
+use crate::rtr::snapshot::{Entry, HistoryLimits, Known, Step, Trigger};
 use crate::rtr::{HistoryName, Serial, Snapshot};
 use crate::sign::Digest;
 
@@ -75,17 +79,39 @@ pub(crate) fn data(random: &mut Random) -> DataSet {
 fn serials(random: &mut Random, count: usize) -> Vec<Snapshot> {
     let first = Snapshot::first_after(NAME, Serial::new(u32::MAX - 3), data(random));
     let mut serials = vec![first];
+    go_on(&mut serials, random, count);
+    serials
+}
+
+/// Adds serials until there are so many.
+fn go_on(serials: &mut Vec<Snapshot>, random: &mut Random, count: usize) {
     while serials.len() < count {
         let last = serials.last().unwrap();
         let now = UnixTime::new(1_000 + random.below(100));
-        let trigger = Trigger::ALL[usize::try_from(random.below(4)).unwrap()];
+        let trigger = Trigger::ALL[usize::try_from(random.below(5)).unwrap()];
         match last.next(data(random), trigger, now, HistoryLimits::default()) {
             Step::Serial(next) => serials.push(next),
             Step::Revision(next) => *serials.last_mut().unwrap() = next,
             Step::Unchanged => {}
         }
     }
-    serials
+}
+
+/// What another server serves that has taken over and has all attributes.
+pub(crate) fn jumped(last: &Snapshot, now: UnixTime) -> Snapshot {
+    let (from, serial, revision) = (last.serial(), last.serial().jump(), 0);
+    let step = Entry::new(from, serial, now, Trigger::Takeover, Delta::default());
+    let steps = last.entries().cloned().chain([Arc::new(step)]);
+    let restored = Restored {
+        name: last.name(),
+        serial,
+        revision,
+        data: last.data().clone(),
+        known: Some(Known { serial, revision }),
+        steps: steps.collect(),
+        v0_turn: 0,
+    };
+    Snapshot::restore(restored).unwrap()
 }
 
 pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Vec<u8> {
@@ -120,6 +146,7 @@ fn manifest(serials: &[Snapshot], base: usize, known: Option<usize>) -> Manifest
         let replaced = written(|out| delta::write_replaced(entry.delta(), out));
         DeltaRef {
             from: entry.from(),
+            to: entry.serial(),
             time: entry.time(),
             trigger: entry.trigger(),
             digest: Digest::of(&octets),

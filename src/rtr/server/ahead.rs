@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Query, ServerSession};
+use crate::rtr::serial::Serial;
 use crate::rtr::snapshot::Snapshot;
 use crate::rtr::view::View;
 
@@ -10,8 +11,8 @@ impl ServerSession {
     /// How long the query of a router that is ahead of us waits.
     pub const AHEAD_WAIT: Duration = Duration::from_secs(5);
 
-    /// How many serials a router can be ahead of us and be believed: what a leader publishes in
-    /// some hours.
+    /// How many serials a router can be ahead of us and be believed, beside the jump of another
+    /// leader: what a leader publishes in some hours.
     const MOST_AHEAD: u32 = 1_024;
 
     /// Whether what is served is the history of a leader. Then a router that comes from another
@@ -31,8 +32,12 @@ impl ServerSession {
             && self.serves(version)
             && snapshot.serves(view, id);
         let steps = serial.into_u32().wrapping_sub(snapshot.serial().into_u32());
+        // A jump is one step, too.
+        let ahead = [steps, steps.wrapping_sub(Serial::JUMP - 1)];
+        let mut ahead = ahead.into_iter();
+        let near = ahead.any(|steps| (1..=Self::MOST_AHEAD).contains(&steps));
         // Serial 0 is never issued.
-        let possible = serial.into_u32() != 0 && (1..=Self::MOST_AHEAD).contains(&steps);
+        let possible = serial.into_u32() != 0 && near;
         self.mirrors && !self.distrusted && ours && possible
     }
 }

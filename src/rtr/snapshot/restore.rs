@@ -40,7 +40,15 @@ pub enum RestoreError {
         /// The serial where it does.
         found: Serial,
     },
-    /// A step changes nothing, so there is no such serial.
+    /// A step does not lead forward, or begins so long before the end that the two serials have
+    /// no order (RFC 1982 §3.2).
+    Order {
+        /// The serial where it begins.
+        from: Serial,
+        /// The serial that it leads to.
+        to: Serial,
+    },
+    /// A step to the next serial changes nothing, so there is no such serial.
     Empty(Serial),
     /// The serial was issued with other data before.
     Conflict(Serial),
@@ -53,6 +61,12 @@ impl fmt::Display for RestoreError {
         match self {
             Self::Gap { expected, found } => {
                 write!(f, "a step at serial {found} where {expected} was expected")
+            }
+            Self::Order { from, to } => {
+                write!(
+                    f,
+                    "a step leads from serial {from} to {to}, which is no way forward"
+                )
             }
             Self::Empty(serial) => write!(f, "the step to serial {serial} changes nothing"),
             Self::Conflict(serial) => write!(f, "serial {serial} had other data before"),
@@ -184,8 +198,18 @@ fn check(history: &Restored) -> Result<(), RestoreError> {
             let found = step.from;
             return Err(RestoreError::Gap { expected, found });
         }
-        if step.delta.is_empty() {
-            return Err(RestoreError::Empty(step.serial));
+        let (from, to) = (step.from, step.serial);
+        if from == Serial::new(0) || to == Serial::new(0) {
+            return Err(RestoreError::Zero);
+        }
+        // No serial comes twice on a way of which each part begins before its end.
+        let forward = from < to && from < history.serial;
+        if !forward {
+            return Err(RestoreError::Order { from, to });
+        }
+        // A jump may change nothing.
+        if step.delta.is_empty() && to == from.next() {
+            return Err(RestoreError::Empty(to));
         }
         at = Some(step.serial);
     }
@@ -236,6 +260,10 @@ mod tests {
             known: snapshot.known(),
             steps: snapshot.entries().cloned().collect(),
         }
+    }
+
+    fn leading(step: &Entry, to: Serial, delta: Delta) -> Entry {
+        Entry::new(step.from(), to, step.time(), step.trigger(), delta)
     }
 
     fn octets(snapshot: &Snapshot, since: Option<usize>) -> Vec<u8> {
@@ -318,8 +346,7 @@ mod tests {
         assert_eq!(
             refused(|history| {
                 let step = &history.steps[1];
-                let (from, time, trigger) = (step.from(), step.time(), step.trigger());
-                history.steps[1] = Arc::new(Entry::new(from, time, trigger, Delta::default()));
+                history.steps[1] = Arc::new(leading(step, step.serial(), Delta::default()));
             }),
             RestoreError::Empty(Serial::new(3))
         );
@@ -327,5 +354,68 @@ mod tests {
             refused(|history| history.serial = Serial::new(0)),
             RestoreError::Zero
         );
+    }
+
+    #[test]
+    fn a_step_may_jump_and_change_nothing() {
+        let first = Snapshot::first_after(NAME, Serial::new(u32::MAX - 3), data(&[1]));
+        let old = next(&first, &[2]);
+        let (from, to) = (old.serial(), old.serial().jump());
+        let jumped = |to: Serial| {
+            let mut history = taken_apart(&old);
+            let (time, delta) = (UnixTime::new(1_000), Delta::default());
+            let step = Entry::new(from, to, time, Trigger::Takeover, delta);
+            history.steps.push(Arc::new(step));
+            history.serial = to;
+            Snapshot::restore(history)
+        };
+        let new = next(&jumped(to).unwrap(), &[3]);
+        assert_eq!(new.serial(), to.next());
+        let exact = octets(&next(&old, &[3]), Some(1));
+        for serial in [from, to] {
+            let Some(Since::Step(place)) = new.since(serial) else {
+                panic!("{serial} is not kept");
+            };
+            assert_eq!(octets(&new, Some(place)), exact);
+        }
+        assert!(new.since(first.serial()).is_some());
+        // Who has not followed the jump may have anything.
+        let strangers = [
+            from.next(),
+            Serial::new(to.into_u32() - 1),
+            to.next().next(),
+        ];
+        assert!(strangers.iter().all(|serial| new.since(*serial).is_none()));
+        // Nobody who has the set hears of it.
+        let jumped_to = jumped(to).unwrap();
+        assert!(!jumped_to.changed_since(from, Kinds::ALL));
+
+        // Nowhere, and so far away that the step before has no order with the end, either.
+        for number in [0, 1 << 31] {
+            let to = Serial::new(from.into_u32().wrapping_add(number));
+            let refused = jumped(to).unwrap_err();
+            assert!(matches!(refused, RestoreError::Order { .. }), "{refused}");
+        }
+        assert_eq!(jumped(Serial::new(0)).unwrap_err(), RestoreError::Zero);
+        // Two jumps of a quarter are one with no order.
+        let mut history = taken_apart(&old);
+        let [half, whole] =
+            [1, 2].map(|n| Serial::new(first.serial().into_u32().wrapping_add(n << 30)));
+        let step = Arc::clone(&history.steps[0]);
+        let far = Entry::new(
+            half,
+            whole,
+            step.time(),
+            step.trigger(),
+            step.delta().clone(),
+        );
+        history.steps = vec![
+            Arc::new(leading(&step, half, step.delta().clone())),
+            Arc::new(far),
+        ];
+        history.serial = whole;
+        let (from, to) = (first.serial(), half);
+        let refused = Snapshot::restore(history).unwrap_err();
+        assert_eq!(refused, RestoreError::Order { from, to });
     }
 }

@@ -1,8 +1,12 @@
 //! Routers that come from another server of the same history, and know a later serial.
 
-use rutter::payload::Kinds;
+use std::sync::Arc;
+
+use rutter::payload::{Delta, Kinds, UnixTime};
 use rutter::rtr::server::ServerSession;
-use rutter::rtr::{Version, View};
+use rutter::rtr::snapshot::restore::Restored;
+use rutter::rtr::snapshot::{Entry, Trigger};
+use rutter::rtr::{Snapshot, Version, View};
 
 use crate::pair::{Conn, World, kinds};
 
@@ -87,6 +91,14 @@ fn only_what_can_come_is_waited_for() {
     for serial in [2 + 1_024, 1 << 31, u32::MAX, 0] {
         assert_eq!(answer(true, id, serial), [CACHE_RESET], "{serial}");
     }
+    // Behind the jump of another leader.
+    const JUMP: u32 = 1 << 20;
+    for serial in [1 + JUMP, JUMP + 1_024] {
+        assert!(answer(true, id, serial).is_empty(), "{serial}");
+    }
+    for serial in [JUMP, JUMP + 1_025] {
+        assert_eq!(answer(true, id, serial), [CACHE_RESET], "{serial}");
+    }
     // Of another session, and where the history is our own.
     assert_eq!(answer(true, id ^ 1, 2), [CACHE_RESET]);
     assert_eq!(answer(false, id, 2), [CACHE_RESET]);
@@ -98,8 +110,8 @@ fn serial_0_is_not_waited_for_after_a_wrap() {
     let name = world.snapshot().name();
     let before = u32::MAX.wrapping_sub(1);
     let data = world.snapshot().data().clone();
-    let late = rutter::rtr::Snapshot::first_after(name, rutter::rtr::Serial::new(before), data);
-    world.current = Some(std::sync::Arc::new(late));
+    let late = Snapshot::first_after(name, rutter::rtr::Serial::new(before), data);
+    world.current = Some(Arc::new(late));
     assert_eq!(world.serial(), u32::MAX);
     let id = session(&world, Version::V1);
     let mut conn = mirroring(&world);
@@ -152,4 +164,38 @@ fn nothing_is_taken_in_while_it_waits() {
         kinds(&conn.frames()),
         [CACHE_RESPONSE, 7, CACHE_RESPONSE, 4, 7]
     );
+}
+
+/// The server before may have told it the same serial with other data.
+#[test]
+fn a_router_with_a_serial_that_was_jumped_over_is_reset() {
+    let mut world = World::of("192.0.2.0/24 1");
+    let before = world.snapshot();
+    let (from, to) = (before.serial(), before.serial().jump());
+    let (time, delta) = (UnixTime::new(0), Delta::default());
+    let step = Entry::new(from, to, time, Trigger::Takeover, delta);
+    let jumped = Snapshot::restore(Restored {
+        name: before.name(),
+        serial: to,
+        revision: 0,
+        data: before.data().clone(),
+        known: before.known(),
+        steps: vec![Arc::new(step)],
+        v0_turn: 0,
+    });
+    world.current = Some(Arc::new(jumped.unwrap()));
+    let id = session(&world, Version::V1);
+    for mirrors in [false, true] {
+        let answer = |serial: u32| {
+            let mut conn = Conn::open(&world);
+            conn.session.mirror(mirrors);
+            conn.since(&world, 1, id, serial)
+        };
+        for serial in [2, 3, 1 << 19, 1 << 20] {
+            assert_eq!(kinds(&answer(serial)), [CACHE_RESET], "{serial}");
+        }
+        let frames = answer(1);
+        assert_eq!(kinds(&frames), [CACHE_RESPONSE, 7]);
+        assert_eq!(frames[1].serial(), 1 + (1 << 20));
+    }
 }

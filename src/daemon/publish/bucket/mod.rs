@@ -4,7 +4,8 @@
 //! that we put there last: when somebody else has put one meanwhile, storage refuses ours. This
 //! server then stops writing there, for of two that write each would undo what the other did.
 //! Whoever starts first puts the manifest that it finds again, with a new time: from then on
-//! nobody else can put one, whatever files they still leave.
+//! nobody else can put one, whatever files they still leave. Whoever begins with what is there puts
+//! the serial there that it goes on from before it serves anything ([`restore()`]).
 //! Storage that does not know such conditions refuses every write, and nothing is written.
 
 mod restore;
@@ -35,7 +36,6 @@ use crate::daemon::announce::Bulletin;
 use crate::feed::advance::{Advance, RollbackError};
 use crate::feed::{FileName, Manifest, ManifestError};
 use crate::net::files::FileError;
-use crate::payload::UnixTime;
 use crate::sign::{Digest, SigningKey};
 
 /// The name of the manifest. In storage it is always signed.
@@ -174,7 +174,7 @@ impl Shelf {
         let files = ours.files().filter(|file| vouched.contains(&named(file)));
         self.right.extend(files.map(|(name, _)| name.to_string()));
         self.found = Some(Digest::of(&octets));
-        self.claim(there, ours.issued, tag).await
+        self.claim(&there.made_again(ours.issued), tag).await
     }
 
     /// The same manifest in other octets than those that were found: S3 makes its entity tags of
@@ -187,18 +187,11 @@ impl Shelf {
         }
     }
 
-    /// Puts the manifest that was found again, with a new time: whoever put it cannot put another
-    /// one from then on.
-    async fn claim(
-        &mut self,
-        mut there: Manifest,
-        now: UnixTime,
-        tag: Tag,
-    ) -> Result<Last, PublishError> {
-        there.issued = there.issued.max(now);
-        there.valid_until = there.valid_until.max(there.issued);
+    /// Puts a manifest of ours in place of the one that was found: whoever put that cannot put
+    /// another one from then on.
+    async fn claim(&mut self, ours: &Manifest, tag: Tag) -> Result<Last, PublishError> {
         let signed = self.key.as_ref();
-        let signed = signed.and_then(|key| there.sign(key, &SystemRandom::new()));
+        let signed = signed.and_then(|key| ours.sign(key, &SystemRandom::new()));
         let text = match signed {
             Some(text) => self.unlike_found(text.into()),
             None => return Err(PublishError::Storage("it cannot be signed".into())),

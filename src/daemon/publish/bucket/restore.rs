@@ -1,4 +1,9 @@
 //! A server that takes over: what is in storage becomes its state.
+//!
+//! Routers hear of a serial before storage does, so the one before may have issued serials that
+//! are not in storage. Whoever takes over jumps over them ([`Manifest::taken_over`]), and says so
+//! in storage first: who takes over after that, or at the same time, cannot begin at the same
+//! serial, even if nothing else of this server ever comes there.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,13 +11,14 @@ use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
-use super::store::Store;
-use super::{MANIFEST, Shelf};
+use super::store::{Found, Store};
+use super::{Last, MANIFEST, Shelf};
 use crate::config::{Bucket, ExportKeys};
 use crate::daemon::publish::PublishError;
 use crate::daemon::publish::folder::sync;
 use crate::feed::Manifest;
 use crate::net::files;
+use crate::payload::UnixTime;
 use crate::rtr::{HistoryName, Serial};
 use crate::sign::{Digest, Digester};
 
@@ -44,12 +50,14 @@ pub enum Restored {
 ///
 /// # Errors
 ///
-/// When storage is not there, what is there was not signed with `export.sign-key` or is damaged,
-/// or the directory cannot be written. It is then as if it was never used.
+/// When storage is not there or changes meanwhile, what is there was not signed with
+/// `export.sign-key` or is damaged, or the directory cannot be written. It is then as if it was
+/// never used.
 pub async fn restore(
     bucket: &Bucket,
     keys: &ExportKeys,
     state_dir: &Path,
+    now: UnixTime,
 ) -> Result<Restored, PublishError> {
     if is_used(state_dir) {
         return Ok(Restored::Used);
@@ -57,8 +65,8 @@ pub async fn restore(
     let (bucket, keys) = (bucket.clone(), keys.clone());
     let connecting = spawn_blocking(move || Shelf::new(&bucket, &keys)).await;
     let shelf = connecting.map_err(|error| PublishError::Storage(error.into()))?;
-    let shelf = shelf.map_err(|error| PublishError::Storage(error.into()))?;
-    take(&shelf, state_dir).await
+    let mut shelf = shelf.map_err(|error| PublishError::Storage(error.into()))?;
+    take(&mut shelf, state_dir, now).await
 }
 
 /// Whether a server has had this directory: it leaves the number of its format there.
@@ -67,7 +75,11 @@ fn is_used(state_dir: &Path) -> bool {
     there("version") || there("feed/manifest.json")
 }
 
-pub(super) async fn take(shelf: &Shelf, state_dir: &Path) -> Result<Restored, PublishError> {
+pub(super) async fn take(
+    shelf: &mut Shelf,
+    state_dir: &Path,
+    now: UnixTime,
+) -> Result<Restored, PublishError> {
     if is_used(state_dir) {
         return Ok(Restored::Used);
     }
@@ -81,6 +93,11 @@ pub(super) async fn take(shelf: &Shelf, state_dir: &Path) -> Result<Restored, Pu
     for (name, digest) in manifest.files() {
         fetch(&shelf.store, &name.to_string(), &digest, &folder).await?;
     }
+    let manifest = match manifest.mirrored {
+        // Its serials are those of its leader, who alone issues them.
+        true => manifest,
+        false => shelf.jump(manifest, found, &folder, now).await?,
+    };
     sync(&folder)?;
     // Only now there is something that a start believes.
     let text = manifest.to_plain();
@@ -93,6 +110,31 @@ pub(super) async fn take(shelf: &Shelf, state_dir: &Path) -> Result<Restored, Pu
         history: manifest.history,
         serial: manifest.serial,
     })
+}
+
+impl Shelf {
+    /// Makes the manifest that was found one of ours, a jump away, here and in storage.
+    pub(super) async fn jump(
+        &mut self,
+        there: Manifest,
+        found: Found,
+        folder: &Path,
+        now: UnixTime,
+    ) -> Result<Manifest, PublishError> {
+        let ours = there.taken_over(now);
+        let ours = ours.map_err(|error| PublishError::Storage(error.into()))?;
+        if let Some(step) = ours.deltas.last() {
+            let name = ours.delta_name(step);
+            let path = folder.join(name.to_string());
+            let file = File::create(&path).and_then(|file| file.sync_all());
+            file.map_err(PublishError::file(&path))?;
+            self.last = Some(Last::Tagged(found.tag.clone()));
+            self.put_file(name, &step.digest, folder).await?;
+        }
+        self.found = Some(Digest::of(&found.octets));
+        self.claim(&ours, found.tag).await?;
+        Ok(ours)
+    }
 }
 
 /// Fetches a file in parts, and gives it its name once it is whole.

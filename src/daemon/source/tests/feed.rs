@@ -195,8 +195,9 @@ async fn followers_agree_with_the_leader_whatever_they_miss() {
         let mut begins = first(&leader);
         for round in 0..15 {
             for _ in 0..leader.random.below(4) {
-                match leader.random.below(5) {
+                match leader.random.below(6) {
                     0 => leader.revise(),
+                    1 => leader.jump(),
                     _ => leader.go_on(),
                 }
             }

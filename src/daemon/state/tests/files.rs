@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use super::super::{State, StateError, Stored};
 use super::server::NOW;
+use crate::daemon::authority::{Authority, Validity};
+use crate::feed::Manifest;
+use crate::feed::tests::jumped;
 use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
 use crate::rtr::snapshot::restore::Restored;
 use crate::rtr::snapshot::{HistoryLimits, Known, Step, Trigger};
@@ -120,6 +123,44 @@ fn what_a_leader_has_not_said_is_not_stored_as_its_word() {
     let restored = loaded.history.unwrap().snapshot;
     assert!(restored.knows_all());
     assert_eq!(restored.data(), theirs.data());
+}
+
+/// A leader's jump is a step like others, for the next start and for other followers.
+#[test]
+fn a_jump_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut state, _) = State::open(folder.path(), NOW).unwrap();
+    state.set_authority(Authority::Leader(Validity {
+        issued: NOW,
+        valid_until: NOW.plus(600),
+    }));
+    let first = Snapshot::first(HistoryName::new([6; 16]), data(600));
+    state.publish(&first, None, NOW).unwrap();
+    state.settle(&first, NOW).unwrap();
+    let after = jumped(&first, NOW);
+    let limits = HistoryLimits::default();
+    let Step::Serial(next) = after.next(data(601), Trigger::Source, NOW, limits) else {
+        panic!("no serial");
+    };
+    for (before, after) in [(&first, &after), (&after, &next)] {
+        let kept = state.publish(after, Some(before), NOW).unwrap();
+        assert_eq!(kept, Stored::Durable);
+    }
+    let said = state.manifest().unwrap();
+    assert_eq!(said.deltas.len(), 2);
+    let text = said.to_plain();
+    assert_eq!(Manifest::read_plain(text.as_bytes()).as_ref(), Ok(said));
+    drop(state);
+    let (_, loaded) = State::open(folder.path(), NOW).unwrap();
+    assert!(loaded.damage.is_empty(), "{:?}", loaded.damage);
+    let restored = loaded.history.unwrap().snapshot;
+    assert_eq!(restored.serial(), first.serial().jump().next());
+    assert_eq!(restored.payload(), next.payload());
+    for serial in [first.serial(), after.serial()] {
+        assert!(restored.since(serial).is_some());
+        assert_eq!(restored.since(serial), next.since(serial));
+    }
+    assert_eq!(restored.since(first.serial().next()), None);
 }
 
 #[test]

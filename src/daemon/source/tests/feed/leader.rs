@@ -17,7 +17,7 @@ use super::super::server::head;
 use crate::config::{Proxy, Source, Verify};
 use crate::daemon::source::unix_now;
 use crate::feed::manifest::{AttributesRef, DeltaRef, SnapshotRef};
-use crate::feed::tests::{Random, data, written};
+use crate::feed::tests::{Random, data, jumped, written};
 use crate::feed::{Manifest, WAITED, attributes, delta, snapshot};
 use crate::payload::{DataSet, UnixTime};
 use crate::rtr::snapshot::{HistoryLimits, Step, Trigger};
@@ -119,6 +119,12 @@ impl Leader {
         self.publish(set);
     }
 
+    /// Another server goes on with the history.
+    pub(super) fn jump(&mut self) {
+        let next = jumped(self.latest(), unix_now());
+        self.serials.push(next);
+    }
+
     fn publish(&mut self, set: DataSet) {
         let trigger = Trigger::ALL[usize::try_from(self.random.below(4)).unwrap()];
         let now = unix_now();
@@ -156,6 +162,7 @@ impl Leader {
             let replaced = delta::replaces(entry.delta()).then(|| Digest::of(&before));
             deltas.push(DeltaRef {
                 from: entry.from(),
+                to: entry.serial(),
                 time: entry.time(),
                 trigger: entry.trigger(),
                 digest: Digest::of(&step),

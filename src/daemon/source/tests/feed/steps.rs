@@ -146,6 +146,36 @@ async fn a_restart_costs_what_was_missed() {
     );
 }
 
+/// Whether a follower was there before, or begins with the set and asks for the steps behind it.
+#[tokio::test]
+async fn a_jump_is_followed() {
+    let (mut leader, web) = carried(1, 60, 4).await;
+    let mut running = start(web.source());
+    complete(&mut running, &leader).await;
+    let before = leader.latest().serial();
+    let asked = web.asked().len();
+    leader.jump();
+    web.show(&leader);
+    let after = mirror(&mut running).await.1;
+    same(&after.snapshot, &leader, first(&leader));
+    assert_eq!(after.snapshot.serial(), before.jump());
+    assert_eq!(kinds(&web.asked().split_off(asked)), ["delta"]);
+    assert_eq!(after.snapshot.since(before.next()), None);
+    for _ in 0..2 {
+        leader.go_on();
+        leader.learn();
+        web.show(&leader);
+        let followed = complete(&mut running, &leader).await;
+        same(&followed, &leader, first(&leader));
+        let mut other = start(web.source());
+        let begun = mirror(&mut other).await.1;
+        same(&begun.snapshot, &leader, first(&leader));
+        assert!(begun.snapshot.since(before).is_some());
+        // The set is behind the jump, and then beyond it.
+        leader.catch_up();
+    }
+}
+
 #[tokio::test]
 async fn who_is_too_far_behind_begins_with_the_set() {
     let (mut leader, web) = carried(1, 55, 3).await;
