@@ -35,6 +35,8 @@ mod rtr_client;
 #[cfg(test)]
 mod scenario;
 #[cfg(test)]
+mod static_tables;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
 #[cfg(test)]

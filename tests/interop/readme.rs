@@ -25,6 +25,17 @@ fn configuration(name: &str) -> String {
 /// The program accepts the README's section, and refuses it with `word` spelt as `wrong`.
 #[track_caller]
 fn accepts(name: &str, word: &str, wrong: &str, checker: impl Fn(&Path) -> Command) {
+    accepts_text(name, &configuration(name), [word, wrong], checker);
+}
+
+/// The program accepts this text, and refuses it with the first word spelt as the second.
+#[track_caller]
+pub(crate) fn accepts_text(
+    name: &str,
+    text: &str,
+    [word, wrong]: [&str; 2],
+    checker: impl Fn(&Path) -> Command,
+) {
     let folder = temp_dir();
     let config = folder.path().join("config");
     let check = |text: &str| {
@@ -32,8 +43,7 @@ fn accepts(name: &str, word: &str, wrong: &str, checker: impl Fn(&Path) -> Comma
         fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
         run(&mut checker(&config), Duration::from_secs(30))
     };
-    let text = configuration(name);
-    check(&text).unwrap();
+    check(text).unwrap();
     assert!(text.contains(word));
     let accepted = check(&text.replace(word, wrong));
     assert!(accepted.is_err(), "{name} accepts {wrong}");
@@ -48,7 +58,7 @@ fn bird_accepts_its_section() {
     accepts("bird-ssh", "private", "secret", bird_check(&bird));
 }
 
-fn bird_check(bird: &Path) -> impl Fn(&Path) -> Command {
+pub(crate) fn bird_check(bird: &Path) -> impl Fn(&Path) -> Command {
     move |config| {
         let mut command = Command::new(bird);
         command.args(["-p", "-c"]).arg(config);
@@ -87,11 +97,13 @@ fn openbgpd_accepts_its_section() {
     if let Some(why) = openbgpd::missing() {
         return not_run("README, OpenBGPD", Need::Peers, &why);
     }
-    accepts("openbgpd", "rtr", "rrt", |config| {
-        let mut command = Command::new(openbgpd::BGPD);
-        command.args(["-n", "-f"]).arg(config);
-        command
-    });
+    accepts("openbgpd", "rtr", "rrt", openbgpd_check);
+}
+
+pub(crate) fn openbgpd_check(config: &Path) -> Command {
+    let mut command = Command::new(openbgpd::BGPD);
+    command.args(["-n", "-f"]).arg(config);
+    command
 }
 
 #[test]

@@ -4,18 +4,8 @@ use std::time::Duration;
 
 use super::super::authority::Validity;
 use super::super::standing::Weight;
+use super::super::state::tests::data;
 use super::*;
-use crate::payload::{Asn, Attribute, RowsBuilder, Vrp};
-
-fn data(count: u32) -> DataSet {
-    let mut rows = RowsBuilder::new();
-    for number in 0..count {
-        let prefix = format!("10.{}.{}.0/24", number / 256, number % 256).parse();
-        let vrp = Vrp::new(prefix.unwrap(), 24, Asn::new(number)).unwrap();
-        rows.push_vrp(vrp, Attribute::default());
-    }
-    DataSet::new(&rows.finish())
-}
 
 fn after(snapshot: &Snapshot, count: u32) -> Arc<Snapshot> {
     let limits = HistoryLimits::default();

@@ -23,7 +23,7 @@ mod settle;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -5,24 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::super::{State, StateError, Stored};
+use super::data;
 use super::server::NOW;
 use crate::daemon::authority::{Authority, Validity};
 use crate::feed::Manifest;
 use crate::feed::tests::jumped;
-use crate::payload::{Asn, Attribute, DataSet, RowsBuilder, Vrp};
 use crate::rtr::snapshot::restore::Restored;
 use crate::rtr::snapshot::{HistoryLimits, Known, Step, Trigger};
 use crate::rtr::{HistoryName, Snapshot};
-
-fn data(count: u32) -> DataSet {
-    let mut rows = RowsBuilder::new();
-    for number in 0..count {
-        let prefix = format!("10.{}.{}.0/24", number / 256, number % 256).parse();
-        let vrp = Vrp::new(prefix.unwrap(), 24, Asn::new(number)).unwrap();
-        rows.push_vrp(vrp, Attribute::default());
-    }
-    DataSet::new(&rows.finish())
-}
 
 #[test]
 fn a_history_survives_a_restart() {
