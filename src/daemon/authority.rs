@@ -14,6 +14,16 @@ pub enum Authority {
     Leader(Validity),
 }
 
+impl Authority {
+    /// Until when the word of the leader counts; `None` in a history of our own.
+    pub const fn leader_until(self) -> Option<UnixTime> {
+        match self {
+            Self::Own => None,
+            Self::Leader(validity) => Some(validity.valid_until),
+        }
+    }
+}
+
 /// The time for which the word of a leader counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Validity {

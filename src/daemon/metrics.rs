@@ -9,7 +9,6 @@ use crate::payload::{Kind, UnixTime};
 use crate::rtr::Version;
 use crate::rtr::server::Answered;
 
-use super::authority::Authority;
 use super::certificates::Certificate;
 use super::counters::Refusal;
 use super::session::Shared;
@@ -223,8 +222,8 @@ fn served(out: &mut Exposition, view: &View) {
     if let Some((at, _)) = view.published {
         out.family(&PUBLISHED).sample(&[], at);
     }
-    if let Authority::Leader(validity) = view.authority {
-        out.family(&LEADER_UNTIL).sample(&[], validity.valid_until);
+    if let Some(until) = view.authority.leader_until() {
+        out.family(&LEADER_UNTIL).sample(&[], until);
     }
     let mut family = out.family(&PAYLOADS);
     for kind in Kind::ALL {

@@ -13,7 +13,6 @@ use crate::http::shape::{
 use crate::payload::census;
 use crate::payload::{Kind, UnixTime};
 
-use super::authority::Authority;
 use super::certificates::Certificate;
 use super::counters::Refusal;
 use super::pipeline::feed::Feed;
@@ -133,10 +132,7 @@ fn serving(view: &View) -> Option<Serving> {
         ipv6: count(Kind::Ipv6),
         router_keys: count(Kind::RouterKey),
         aspas: count(Kind::Aspa),
-        leader_until: match view.authority {
-            Authority::Own => None,
-            Authority::Leader(validity) => Some(validity.valid_until.into()),
-        },
+        leader_until: view.authority.leader_until().map(Into::into),
         withheld: view.withheld,
     })
 }

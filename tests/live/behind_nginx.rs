@@ -215,6 +215,12 @@ fn a_cache_carries_the_feed_and_outlives_the_leader() {
     // A manifest that is still the same is not sent again.
     nginx.until("REVALIDATED 200 /feed/manifest.jws", |nginx| nginx.ask());
 
+    // What comes of a serial later is no other publication.
+    for follower in &followers {
+        follower.says(&["the leader says more of the same payloads"]);
+        assert_eq!(follower.said(&[" published ", "serial=2"]), 1);
+    }
+
     // The leader stops: what it said last counts on, from the cache, for newcomers, too.
     let folder = leader.cache.kill();
     nginx.until("STALE 304 /feed/manifest.jws", |_| ());

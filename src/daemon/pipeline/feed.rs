@@ -426,7 +426,7 @@ mod tests {
             first_skipped: None,
             serial: None,
             expire: None,
-            validators: Default::default(),
+            conditions: Default::default(),
         }
     }
 

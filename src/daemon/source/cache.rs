@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::error::SourceError;
-use super::list::{List, Validators};
+use super::list::{Conditions, List};
 use super::pace::Pace;
 use super::target::Way;
 use super::{Closed, Content, Occasion, Outlet, Requests, unix_now};
@@ -167,6 +167,6 @@ fn list(epoch: Epoch) -> List {
         first_skipped: None,
         serial: Some(epoch.serial.into_u32()),
         expire: Some(epoch.timing.expire()),
-        validators: Validators::default(),
+        conditions: Conditions::default(),
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::SourceError;
-use super::list::{List, Validators};
+use super::list::{Conditions, List};
 use crate::payload::Rows;
 use crate::payload::merge::{Contribution, merge};
 
@@ -108,7 +108,7 @@ pub(super) fn together(lists: &[(&Path, List)]) -> List {
         first_skipped,
         serial: None,
         expire: None,
-        validators: Validators::default(),
+        conditions: Conditions::default(),
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
             first_skipped: Some(format!("row {arrived}")),
             serial: Some(1),
             expire: None,
-            validators: Validators::default(),
+            conditions: Conditions::default(),
         }
     }
 

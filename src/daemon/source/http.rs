@@ -3,7 +3,7 @@
 use super::error::SourceError;
 use super::intake::{self, Lease};
 use super::judge::Claim;
-use super::list::{List, Validators};
+use super::list::{Conditions, List};
 use super::pace::{self, Reading};
 use super::web::{Fetcher, Place};
 use super::{Closed, Content, Outlet, Requests, limits, unix_now};
@@ -14,7 +14,7 @@ use crate::net::Url;
 pub(super) async fn deliver(
     source: &Source,
     url: &Url,
-    kept: &Validators,
+    kept: &Conditions,
     outlet: &Outlet,
     requests: Requests,
 ) -> Result<(), Closed> {
@@ -75,7 +75,7 @@ impl<'s> Visitor<'s> {
         let read = move |bridge| intake::read(bridge, &limits, &holder);
         let answer = self.fetcher.fetch(read).await?;
         Ok(answer.map(|answer| List {
-            validators: self.fetcher.validators(),
+            conditions: self.fetcher.conditions(),
             ..List::of_document(answer.content, answer.arrived)
         }))
     }

@@ -35,12 +35,17 @@ pub struct List {
     /// expire interval of a cache (RFC 8210 §6).
     pub expire: Option<Duration>,
     /// What a server of documents can be asked with whether it is still the last one.
-    pub validators: Validators,
+    pub conditions: Conditions,
 }
 
-/// Headers that make a request depend on a document (RFC 9110 §13.1): names and values.
+/// What makes a request depend on a document, as headers have it (RFC 9110 §13.1).
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Validators(pub(super) Vec<(String, String)>);
+pub struct Conditions {
+    /// `If-None-Match`.
+    pub none_match: Option<String>,
+    /// `If-Modified-Since`.
+    pub modified_since: Option<String>,
+}
 
 impl List {
     /// The moment from which its age counts.
@@ -62,7 +67,7 @@ impl List {
             first_skipped: None,
             serial: Some(mirror.snapshot.serial().into_u32()),
             expire: None,
-            validators: Validators::default(),
+            conditions: Conditions::default(),
         }
     }
 
@@ -80,7 +85,7 @@ impl List {
             first_skipped: document.skipped.first.map(|first| first.to_string()),
             serial: metadata.serial,
             expire: None,
-            validators: Validators::default(),
+            conditions: Conditions::default(),
         }
     }
 }

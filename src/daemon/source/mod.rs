@@ -44,7 +44,7 @@ use crate::payload::UnixTime;
 use crate::rtr::Snapshot;
 
 pub use self::error::SourceError;
-pub use self::list::{List, Validators};
+pub use self::list::{Conditions, List};
 pub use self::mirror::Mirror;
 use self::shelf::Shelf;
 pub(in crate::daemon) use self::watcher::Watcher;
@@ -169,7 +169,7 @@ async fn begin(
 ) -> Result<(), Closed> {
     let kept = match past.mirrored {
         None => outlet.restore().await?,
-        Some(_) => Validators::default(),
+        Some(_) => Conditions::default(),
     };
     deliver(source, past, &kept, outlet, requests).await
 }
@@ -177,7 +177,7 @@ async fn begin(
 async fn deliver(
     source: &Source,
     past: Past,
-    kept: &Validators,
+    kept: &Conditions,
     outlet: &Outlet,
     requests: Requests,
 ) -> Result<(), Closed> {
@@ -254,21 +254,21 @@ impl Outlet {
     }
 
     /// Sends what was kept. Gives what its source can be asked with whether it is the last one.
-    async fn restore(&self) -> Result<Validators, Closed> {
+    async fn restore(&self) -> Result<Conditions, Closed> {
         let Some(mut shelf) = self.shelf.lock().await.take() else {
-            return Ok(Validators::default());
+            return Ok(Conditions::default());
         };
         let started = tokio::time::Instant::now();
         let list = shelf.restore().await;
         *self.shelf.lock().await = Some(shelf);
         match list {
-            None => Ok(Validators::default()),
+            None => Ok(Conditions::default()),
             Some(list) => {
-                let validators = list.validators.clone();
+                let conditions = list.conditions.clone();
                 let content = Content::List(Box::new(list));
                 let took = started.elapsed();
                 self.send(Occasion::Restored, Ok(content), took).await?;
-                Ok(validators)
+                Ok(conditions)
             }
         }
     }

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::list::{List, Validators};
+use super::list::{Conditions, List};
 use super::unix_now;
 use crate::config::Source;
 use crate::feed::attributes::{self, Attributes};
@@ -69,7 +69,7 @@ struct Note {
     first_skipped: Option<String>,
     serial: Option<u32>,
     expire: Option<u64>,
-    validators: Validators,
+    conditions: Conditions,
     set: Seal,
     attributes: Seal,
     /// The digest of all this without it, against accidents.
@@ -240,9 +240,9 @@ fn put(folder: &Path, of: String, list: &List, before: Option<&Note>) -> io::Res
         serial: list.serial,
         expire: list.expire.map(|expire| expire.as_secs()),
         // Several ASPAs of a customer are one in a set. Such a list is asked for again.
-        validators: match data.payload().len() == list.rows.len() {
-            true => list.validators.clone(),
-            false => Validators::default(),
+        conditions: match data.payload().len() == list.rows.len() {
+            true => list.conditions.clone(),
+            false => Conditions::default(),
         },
         set: note_set,
         attributes: note_attributes,
@@ -343,7 +343,7 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
         first_skipped: note.first_skipped.clone(),
         serial: note.serial,
         expire: note.expire.map(Duration::from_secs),
-        validators: note.validators.clone(),
+        conditions: note.conditions.clone(),
     };
     Ok((note, list))
 }
@@ -381,7 +381,10 @@ mod tests {
             first_skipped: Some("roas[3]: no prefix".into()),
             serial: Some(8),
             expire: None,
-            validators: Validators(vec![("if-none-match".to_owned(), "\"x\"".to_owned())]),
+            conditions: Conditions {
+                none_match: Some("\"x\"".to_owned()),
+                modified_since: None,
+            },
         }
     }
 

@@ -97,7 +97,7 @@ impl Follower {
             first_skipped: None,
             serial: Some(mirror.snapshot.serial().into_u32()),
             expire: None,
-            validators: Default::default(),
+            conditions: Default::default(),
         };
         let update = Update {
             place: source,

@@ -20,7 +20,7 @@ use self::fault::timed_out;
 pub use self::text::WebText;
 use super::error::{Phase, RedirectError, SourceError};
 use super::intake::{self, Bridge, Failure, Feeder};
-use super::list::Validators;
+use super::list::Conditions;
 use super::unix_now;
 use crate::config::{Source, Web};
 use crate::net::Url;
@@ -130,25 +130,28 @@ impl Fetcher {
     }
 
     /// The conditions of the next request, to be kept.
-    pub(super) fn validators(&self) -> Validators {
-        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
-        let pairs = self.validators.iter();
-        let pairs = pairs.filter_map(|(name, value)| Some((name.to_string(), text(value)?)));
-        Validators(pairs.collect())
+    pub(super) fn conditions(&self) -> Conditions {
+        let value = |name| Some(self.validators.get(name)?.to_str().ok()?.to_owned());
+        Conditions {
+            none_match: value(IF_NONE_MATCH),
+            modified_since: value(IF_MODIFIED_SINCE),
+        }
     }
 
     /// Goes on from a document that was kept with these conditions.
-    pub(super) fn go_on(&mut self, kept: &Validators) {
+    pub(super) fn go_on(&mut self, kept: &Conditions) {
         if !self.place.web.conditional {
             return;
         }
-        for (name, value) in &kept.0 {
-            let known = [IF_NONE_MATCH, IF_MODIFIED_SINCE];
-            let known = known.into_iter().find(|known| known == name.as_str());
-            if let (Some(name), Ok(value)) = (known, HeaderValue::from_str(value)) {
-                self.validators.insert(name, value);
-            }
-        }
+        let values = [
+            (IF_NONE_MATCH, &kept.none_match),
+            (IF_MODIFIED_SINCE, &kept.modified_since),
+        ];
+        let given = values.into_iter().filter_map(|(name, value)| {
+            let value = HeaderValue::from_str(value.as_deref()?).ok()?;
+            Some((name, value))
+        });
+        self.validators.extend(given);
     }
 
     /// The next request asks for the document even if it is the last one.
