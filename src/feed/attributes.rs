@@ -14,8 +14,8 @@
 
 use std::io::{self, Write};
 
-use super::delta::Octets;
 use super::error::FeedError;
+use super::seal::Octets;
 use crate::payload::rows::TrustAnchors;
 use crate::payload::{Attribute, DataSet, Kind, PayloadSet};
 use crate::sign::Digest;
@@ -31,7 +31,8 @@ const CHUNK: usize = 8_192;
 pub struct Attributes {
     set: [u8; 32],
     trust_anchors: TrustAnchors,
-    list: Vec<Attribute>,
+    /// For each kind, in the order of [`Kind::ALL`].
+    lists: [Vec<Attribute>; 4],
 }
 
 /// Writes the attributes of a set, of which the digest is this one.
@@ -72,14 +73,7 @@ impl Attributes {
     ///
     /// When it is not the file that is meant, or not such a file.
     pub fn read(file: Octets<'_>) -> Result<Self, FeedError> {
-        let found = Digest::of(file.octets);
-        if found.octets != file.digest.octets {
-            let (expected, found) = (file.digest.octets, found.octets);
-            return Err(FeedError::Length { expected, found });
-        }
-        if found != file.digest {
-            return Err(FeedError::Digest);
-        }
+        file.check()?;
         Self::parse(file.octets)
     }
 
@@ -92,9 +86,9 @@ impl Attributes {
             return Err(FeedError::Attributes("an unknown version"));
         }
         let set = rest.take()?;
-        let mut count: u64 = 0;
-        for _ in Kind::ALL {
-            count += u64::from(rest.number()?);
+        let mut counts = [0; 4];
+        for count in &mut counts {
+            *count = usize::try_from(rest.number()?).unwrap_or(usize::MAX);
         }
         let mut names = Vec::new();
         // An id has two octets.
@@ -107,18 +101,24 @@ impl Attributes {
             names.push(name.into());
         }
         let trust_anchors = TrustAnchors::new(names);
-        let (each, odd) = rest.0.as_chunks::<8>();
-        if !odd.is_empty() || u64::try_from(each.len()) != Ok(count) {
-            return Err(FeedError::Attributes("not as many as there are payloads"));
+        let (mut each, odd) = rest.0.as_chunks::<8>();
+        let mut lists = [const { Vec::new() }; 4];
+        let few = || FeedError::Attributes("not as many as there are payloads");
+        for (list, count) in lists.iter_mut().zip(counts) {
+            let (these, others) = each.split_at_checked(count).ok_or_else(few)?;
+            each = others;
+            let these = these.iter();
+            let read = these.map(|octets| Attribute::from_octets(*octets, &trust_anchors));
+            let read: Option<Vec<Attribute>> = read.collect();
+            *list = read.ok_or(FeedError::Attributes("an unknown trust anchor"))?;
         }
-        let list: Option<Vec<Attribute>> = each
-            .iter()
-            .map(|octets| Attribute::from_octets(*octets, &trust_anchors))
-            .collect();
+        if !each.is_empty() || !odd.is_empty() {
+            return Err(few());
+        }
         Ok(Self {
             set,
             trust_anchors,
-            list: list.ok_or(FeedError::Attributes("an unknown trust anchor"))?,
+            lists,
         })
     }
 
@@ -132,7 +132,7 @@ impl Attributes {
             return Err(FeedError::OtherSet);
         }
         let anchors = self.trust_anchors;
-        Ok(DataSet::with_attributes(payload, &self.list, anchors)?)
+        Ok(DataSet::with_attributes(payload, self.lists, anchors)?)
     }
 }
 

@@ -9,21 +9,12 @@ use std::io::{self, Write};
 
 use super::error::FeedError;
 use super::pdus::{Content, Lists, Pair, Reader};
+use super::seal::Octets;
 use crate::payload::delta::{AspaChange, Changes};
 use crate::payload::{Asn, Aspa, Delta, Kind, Kinds};
 use crate::rtr::Version;
 use crate::rtr::image::Image;
 use crate::rtr::pdu::{self, Action};
-use crate::sign::Digest;
-
-/// A file, and what the manifest says of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Octets<'a> {
-    /// The file.
-    pub octets: &'a [u8],
-    /// Its digest.
-    pub digest: Digest,
-}
 
 /// Writes the increment.
 ///
@@ -83,7 +74,8 @@ fn changes<T: Ord>(pair: Pair<T>, kind: Kind) -> Result<Changes<T>, FeedError> {
 }
 
 fn lists(file: Octets<'_>, content: Content) -> Result<Lists, FeedError> {
-    let mut reader = Reader::new(content, file.digest);
+    file.check()?;
+    let mut reader = Reader::new(content, file.digest.octets);
     reader.push(file.octets)?;
     reader.finish()
 }

@@ -9,7 +9,6 @@ use crate::payload::{Asn, Aspa, Kind, RouterKey, Vrp};
 use crate::rtr::decoder::Header;
 use crate::rtr::pdu::{self, Action, Pdu};
 use crate::rtr::{ProtocolError, Version};
-use crate::sign::{Digest, Digester};
 
 /// What a file may hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -46,26 +45,27 @@ impl<T> Default for Pair<T> {
     }
 }
 
-/// Reads a file as its octets come. Nothing of it counts before [`finish`](Self::finish).
+/// Reads a file as its octets come. Nothing of it counts before [`finish`](Self::finish), and
+/// before its digest is found right.
 #[derive(Debug)]
 pub(super) struct Reader {
     content: Content,
-    expected: Digest,
-    digester: Digester,
+    /// How many octets it shall have.
+    expected: u64,
     /// The beginning of a PDU of which the rest has not come.
     cut: Vec<u8>,
+    /// How many octets came, without that beginning.
     taken: u64,
     place: Option<(Kind, bool)>,
     lists: Lists,
 }
 
 impl Reader {
-    /// Expects a file of this digest.
-    pub(super) fn new(content: Content, expected: Digest) -> Self {
+    /// Expects a file of that many octets.
+    pub(super) fn new(content: Content, expected: u64) -> Self {
         Self {
             content,
             expected,
-            digester: Digester::default(),
             cut: Vec::new(),
             taken: 0,
             place: None,
@@ -75,18 +75,28 @@ impl Reader {
 
     /// Takes the next octets.
     pub(super) fn push(&mut self, octets: &[u8]) -> Result<(), FeedError> {
-        self.digester.update(octets);
-        let found = self.digester.octets();
-        if found > self.expected.octets.min(FileName::MAX_OCTETS) {
-            let expected = self.expected.octets;
+        let number = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let found = self.taken + number(self.cut.len()) + number(octets.len());
+        if found > self.expected.min(FileName::MAX_OCTETS) {
+            let expected = self.expected;
             return Err(FeedError::Length { expected, found });
         }
-        if self.cut.is_empty() {
-            return self.take(octets);
+        let mut rest = octets;
+        while !self.cut.is_empty() {
+            // Not a octet more than that PDU is copied.
+            let known = Header::read(&self.cut).map(length);
+            let known = known.transpose().map_err(|cause| self.wrong(cause))?;
+            let lacking = known.unwrap_or(Header::LEN).saturating_sub(self.cut.len());
+            let Some((end, others)) = rest.split_at_checked(lacking) else {
+                self.cut.extend_from_slice(rest);
+                return Ok(());
+            };
+            let mut whole = std::mem::take(&mut self.cut);
+            whole.extend_from_slice(end);
+            self.take(&whole)?;
+            rest = others;
         }
-        let mut whole = std::mem::take(&mut self.cut);
-        whole.extend_from_slice(octets);
-        self.take(&whole)
+        self.take(rest)
     }
 
     /// Takes whole PDUs, and keeps what is left for later.
@@ -182,14 +192,6 @@ impl Reader {
 
     /// The payloads, once all octets have come.
     pub(super) fn finish(mut self) -> Result<Lists, FeedError> {
-        let digest = self.digester.finish();
-        if digest.octets != self.expected.octets {
-            let (expected, found) = (self.expected.octets, digest.octets);
-            return Err(FeedError::Length { expected, found });
-        }
-        if digest != self.expected {
-            return Err(FeedError::Digest);
-        }
         if !self.cut.is_empty() {
             let offset = self.taken;
             return Err(FeedError::Truncated { offset });

@@ -1,8 +1,41 @@
-//! Digests of files while they are written.
+//! Digests of files: made while they are written, and checked when they are read.
 
 use std::io::{self, Write};
 
+use super::error::FeedError;
 use crate::sign::{Digest, Digester};
+
+/// A file, and what the manifest says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Octets<'a> {
+    /// The file.
+    pub octets: &'a [u8],
+    /// Its digest.
+    pub digest: Digest,
+}
+
+impl Octets<'_> {
+    /// Whether the file is the one that is meant. Costs a pass over it.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn check(&self) -> Result<(), FeedError> {
+        check(Digest::of(self.octets), self.digest)
+    }
+}
+
+/// Whether a file with the one digest is that of which the manifest says the other.
+pub(super) fn check(found: Digest, expected: Digest) -> Result<(), FeedError> {
+    if found.octets != expected.octets {
+        let (expected, found) = (expected.octets, found.octets);
+        return Err(FeedError::Length { expected, found });
+    }
+    match found == expected {
+        true => Ok(()),
+        false => Err(FeedError::Digest),
+    }
+}
 
 /// A writer that passes everything on and makes the digest of it.
 #[derive(Debug)]

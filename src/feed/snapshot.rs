@@ -1,17 +1,27 @@
 //! A set as a file: the PDUs that announce it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 use super::error::FeedError;
 use super::pdus::{Content, Lists, Reader};
-use super::seal::Sealed;
+use super::seal::{self, Sealed};
 use crate::payload::PayloadSet;
 use crate::rtr::Version;
 use crate::rtr::pdu::{self, Action};
-use crate::sign::Digest;
+use crate::sign::{Digest, Digester};
 
 /// How much is written at once, in octets.
 const CHUNK: usize = 1 << 16;
+
+/// How much is read at once, in octets.
+const PIECE: u16 = 1 << 15;
+
+/// How many pieces may wait until they are part of the digest.
+const WAITING: usize = 8;
 
 /// Writes a set, some 64 KiB at a time. Costs a pass over it.
 ///
@@ -59,45 +69,46 @@ fn each<T>(
     out.write_all(&buffer)
 }
 
-/// Reads a set as the octets of its file come, and believes nothing before all of them have.
-#[derive(Debug)]
-pub struct SnapshotReader(Reader);
+/// Reads a set from its file, while a thread beside makes the digest of it. Costs a pass, and
+/// memory for the set and for less than a MiB of the file.
+///
+/// # Errors
+///
+/// Those of the reader; and, in what was read, when it is not the file that is meant: a PDU is
+/// wrong, out of order, there twice or no announcement, there are more or fewer octets than
+/// expected, or the digest is another one. Not much more is read than until that is certain.
+pub fn read(input: &mut impl Read, expected: Digest) -> io::Result<Result<PayloadSet, FeedError>> {
+    thread::scope(|scope| {
+        let (pieces, waiting) = sync_channel::<Arc<Vec<u8>>>(WAITING);
+        let digest = thread::Builder::new().spawn_scoped(scope, move || {
+            let mut digester = Digester::default();
+            waiting.iter().for_each(|piece| digester.update(&piece));
+            digester.finish()
+        })?;
+        let mut reader = Reader::new(Content::Announcements, expected.octets);
+        loop {
+            let mut piece = Vec::with_capacity(usize::from(PIECE));
+            let limit = u64::from(PIECE);
+            input.by_ref().take(limit).read_to_end(&mut piece)?;
+            if piece.is_empty() {
+                break;
+            }
+            let piece = Arc::new(piece);
+            // It waits for more until there is no more.
+            let _ = pieces.send(Arc::clone(&piece));
+            if let Err(error) = reader.push(&piece) {
+                return Ok(Err(error));
+            }
+        }
+        drop(pieces);
+        let read = reader.finish();
+        let found = digest.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok(seal::check(found, expected).and_then(|()| set(read?)))
+    })
+}
 
-impl SnapshotReader {
-    /// Expects the file that has this digest.
-    pub fn new(expected: Digest) -> Self {
-        Self(Reader::new(Content::Announcements, expected))
-    }
-
-    /// Takes the next octets. The reader is of no use after an error.
-    ///
-    /// # Errors
-    ///
-    /// When they cannot be of such a file: a PDU is wrong, out of order, there twice or no
-    /// announcement, or there are more octets than expected.
-    pub fn push(&mut self, octets: &[u8]) -> Result<(), FeedError> {
-        self.0.push(octets)
-    }
-
-    /// The set, once all octets have come.
-    ///
-    /// # Errors
-    ///
-    /// When some are missing, or the digest is another one.
-    pub fn finish(self) -> Result<PayloadSet, FeedError> {
-        let Lists {
-            v4,
-            v6,
-            router_keys,
-            aspas,
-            ..
-        } = self.0.finish()?;
-        let keys = router_keys.announced;
-        Ok(PayloadSet::from_records(
-            v4.announced,
-            v6.announced,
-            keys,
-            aspas,
-        )?)
-    }
+fn set(lists: Lists) -> Result<PayloadSet, FeedError> {
+    let (v4, v6) = (lists.v4.announced, lists.v6.announced);
+    let set = PayloadSet::from_records(v4, v6, lists.router_keys.announced, lists.aspas);
+    Ok(set?)
 }

@@ -351,44 +351,33 @@ fn composed_aspas(steps: &[&Delta]) -> (Vec<AspaChange>, Option<Fault>) {
     (composed, fault)
 }
 
+/// Between two changes the records are copied as they are: a few changes cost little more than the
+/// memory.
 fn applied<T: Ord + Clone>(
     old: &[T],
     changes: &Changes<T>,
     kind: Kind,
 ) -> Result<Vec<T>, MismatchError> {
-    let mut mismatch = None;
-    let mut left = Vec::with_capacity(old.len() + changes.announced.len());
-    walk::pair(
-        old.iter(),
-        changes.withdrawn.iter(),
-        T::cmp,
-        |have, goes| match (have, goes) {
-            (Some(have), None) => left.push(have),
-            (None, Some(_)) => {
-                mismatch = Some(MismatchError {
-                    kind,
-                    fault: Fault::WithdrawalOfUnknown,
-                })
-            }
+    let (comes, goes) = (&changes.announced, &changes.withdrawn);
+    let mut new = Vec::with_capacity(old.len() + comes.len());
+    let (mut rest, mut fault) = (old, None);
+    walk::pair(comes.iter(), goes.iter(), T::cmp, |comes, goes| {
+        let Some(record) = comes.or(goes) else {
+            return;
+        };
+        let (before, others) = rest.split_at(walk::place(rest, record));
+        new.extend_from_slice(before);
+        new.extend(comes.cloned());
+        let there = others.split_first().filter(|(first, _)| *first == record);
+        rest = there.map_or(others, |(_, others)| others);
+        match (there.is_some(), comes.is_some()) {
+            (true, true) => fault = Some(Fault::DuplicateAnnouncement),
+            (false, false) => fault = Some(Fault::WithdrawalOfUnknown),
             _ => {}
-        },
-    );
-    let mut new = Vec::with_capacity(left.len() + changes.announced.len());
-    walk::pair(
-        left.iter().copied(),
-        changes.announced.iter(),
-        T::cmp,
-        |have, comes| {
-            if have.is_some() && comes.is_some() {
-                mismatch = Some(MismatchError {
-                    kind,
-                    fault: Fault::DuplicateAnnouncement,
-                });
-            }
-            new.extend(have.or(comes).cloned());
-        },
-    );
-    mismatch.map_or(Ok(new), Err)
+        }
+    });
+    new.extend_from_slice(rest);
+    fault.map_or(Ok(new), |fault| Err(MismatchError { kind, fault }))
 }
 
 fn applied_aspas(old: &[Aspa], changes: &[AspaChange]) -> Result<Vec<Aspa>, MismatchError> {

@@ -18,7 +18,7 @@ use super::walk;
 pub enum StoredError {
     /// A record is out of the order of announcements, or is there twice.
     Order(Kind),
-    /// There are not as many attributes as records.
+    /// There are not as many attributes of a kind as records.
     Attributes {
         /// How many records there are.
         expected: usize,
@@ -69,39 +69,30 @@ impl PayloadSet {
 }
 
 impl DataSet {
-    /// The set with these attributes, one for each record in wire order over all kinds. The
-    /// records are shared.
+    /// The set with these attributes: for each kind, in the order of [`Kind::ALL`], one for each
+    /// record in wire order. Costs a pass over the ASPAs.
     ///
     /// # Errors
     ///
-    /// When there are not as many attributes as records.
+    /// When there are not as many attributes of a kind as records.
     pub fn with_attributes(
         payload: PayloadSet,
-        attributes: &[Attribute],
+        attributes: [Vec<Attribute>; 4],
         trust_anchors: TrustAnchors,
     ) -> Result<Self, StoredError> {
-        let wrong = StoredError::Attributes {
-            expected: payload.len(),
-            found: attributes.len(),
-        };
-        if attributes.len() != payload.len() {
-            return Err(wrong);
+        for (kind, list) in Kind::ALL.into_iter().zip(&attributes) {
+            let (expected, found) = (payload.count(kind), list.len());
+            if found != expected {
+                return Err(StoredError::Attributes { expected, found });
+            }
         }
-        let mut rest = attributes;
-        let mut next = |count| {
-            let (these, others) = rest.split_at_checked(count)?;
-            rest = others;
-            Some(these.to_vec())
-        };
-        let mut lists = Kind::ALL.map(|kind| next(payload.count(kind)));
         let rows = Rows::from(payload);
-        let [v4, v6, router_keys, aspas] = &mut lists;
-        let take = |list: &mut Option<Vec<Attribute>>| list.take().ok_or(wrong);
+        let [v4, v6, router_keys, aspas] = attributes;
         Ok(Self::new(&Rows {
-            v4: rows.v4.with_attributes(take(v4)?),
-            v6: rows.v6.with_attributes(take(v6)?),
-            router_keys: rows.router_keys.with_attributes(take(router_keys)?),
-            aspas: rows.aspas.with_attributes(take(aspas)?),
+            v4: rows.v4.with_attributes(v4),
+            v6: rows.v6.with_attributes(v6),
+            router_keys: rows.router_keys.with_attributes(router_keys),
+            aspas: rows.aspas.with_attributes(aspas),
             trust_anchors,
         }))
     }
@@ -272,16 +263,22 @@ mod tests {
         let data = data(&[1, 2, 3]);
         let anchors = data.trust_anchors().clone();
         let octets: Vec<[u8; 8]> = data.attributes().map(|a| a.to_octets()).collect();
-        let read: Option<Vec<Attribute>> = octets
-            .iter()
-            .map(|octets| Attribute::from_octets(*octets, &anchors))
-            .collect();
-        let read = read.unwrap();
-        let again = DataSet::with_attributes(data.payload().clone(), &read, anchors.clone());
-        assert_eq!(again.unwrap(), data);
-        let few = DataSet::with_attributes(data.payload().clone(), &read[1..], anchors.clone());
-        let (expected, found) = (5, 4);
-        assert_eq!(few, Err(StoredError::Attributes { expected, found }));
+        let mut octets = octets.into_iter();
+        let mut read = |kind| {
+            let these = octets.by_ref().take(data.payload().count(kind));
+            let these = these.map(|octets| Attribute::from_octets(octets, &anchors));
+            these.collect::<Option<Vec<_>>>().unwrap()
+        };
+        let read = Kind::ALL.map(&mut read);
+        let joined =
+            |lists| DataSet::with_attributes(data.payload().clone(), lists, anchors.clone());
+        assert_eq!(joined(read.clone()).unwrap(), data);
+        // As many in all, and not as many of each.
+        let [mut v4, v6, mut router_keys, aspas] = read;
+        router_keys.extend(v4.pop());
+        let wrong = joined([v4, v6, router_keys, aspas]);
+        let (expected, found) = (3, 2);
+        assert_eq!(wrong, Err(StoredError::Attributes { expected, found }));
         assert!(Attribute::from_octets([0, 0, 0, 0, 0, 2, 0, 0], &anchors).is_some());
         assert!(Attribute::from_octets([0, 0, 0, 0, 0, 3, 0, 0], &anchors).is_none());
     }

@@ -25,6 +25,18 @@ pub(super) fn pair<I: Copy>(
     }
 }
 
+/// How many items of a list come before this one. Costs twice the logarithm of that.
+pub(super) fn place<T: Ord>(list: &[T], item: &T) -> usize {
+    let mut end = 1;
+    while list.get(end - 1).is_some_and(|last| last < item) {
+        end *= 2;
+    }
+    // All of the first half came before.
+    let begin = end / 2;
+    let open = list.get(begin..end.min(list.len())).unwrap_or_default();
+    begin + open.partition_point(|other| other < item)
+}
+
 /// Walks any number of lists, in each of which an item stands once; equal items are met
 /// together, each with the position of its list, ascending. Costs a comparison for each list at
 /// each step, which for the few lists of a configuration is less than a heap would.

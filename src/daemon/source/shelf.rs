@@ -19,9 +19,8 @@ use super::list::{Conditions, List};
 use super::unix_now;
 use crate::config::Source;
 use crate::feed::attributes::{self, Attributes};
-use crate::feed::delta::Octets;
-use crate::feed::snapshot::{self, SnapshotReader};
-use crate::feed::{FeedError, Sealed};
+use crate::feed::snapshot;
+use crate::feed::{FeedError, Octets, Sealed};
 use crate::net::files;
 use crate::payload::{DataSet, UnixTime};
 use crate::sign::{Digest, hex};
@@ -31,9 +30,6 @@ const FORMAT: u32 = 1;
 
 /// Fast: the disk is not what is scarce.
 const LEVEL: i32 = 1;
-
-/// How much is read at once, in octets.
-const CHUNK: usize = 1 << 17;
 
 /// The least time between two notes that a list is still what a source has.
 const NOTE_EVERY: Duration = Duration::from_secs(60);
@@ -307,20 +303,8 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
         let file = file.map_err(|error| bad(&error.to_string()))?;
         zstd::stream::read::Decoder::new(file)
     };
-    let mut input = open(note.set.name("set"))?;
-    let mut reader = SnapshotReader::new(set);
-    let mut buffer = vec![0; CHUNK];
-    let payload = loop {
-        let length = match input.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        if length == 0 {
-            break reader.finish().map_err(wrong)?;
-        }
-        let octets = buffer.get(..length).unwrap_or_default();
-        reader.push(octets).map_err(wrong)?;
-    };
+    let payload = snapshot::read(&mut open(note.set.name("set"))?, set)?;
+    let payload = payload.map_err(wrong)?;
     let mut octets = Vec::new();
     open(note.attributes.name("attributes"))?
         .take(attributes.octets.saturating_add(1))

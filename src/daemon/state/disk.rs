@@ -12,7 +12,7 @@ use crate::sign::Digest;
 /// A file system. Everything blocks. A clone is the same one.
 pub trait Disk: Clone {
     /// An open file.
-    type File: Read + Write;
+    type File: Read + Write + Send;
 
     /// Makes a folder and those above it, unless they are there.
     ///

@@ -13,11 +13,10 @@ use super::layout::Layout;
 use crate::daemon::authority::{Authority, Validity};
 use crate::daemon::random;
 use crate::feed::attributes::Attributes;
-use crate::feed::delta::Octets;
 use crate::feed::history::{Parts, compose};
 use crate::feed::manifest::DeltaRef;
-use crate::feed::snapshot::SnapshotReader;
-use crate::feed::{FeedError, FileName, Manifest, ManifestError, delta};
+use crate::feed::snapshot;
+use crate::feed::{FileName, Manifest, ManifestError, Octets, delta};
 use crate::payload::{Delta, PayloadSet, UnixTime};
 use crate::rtr::{Snapshot, Timing};
 use crate::sign::Digest;
@@ -27,9 +26,6 @@ const FORMAT: u64 = 1;
 
 /// The most damaged files that are kept to be looked at.
 const ASIDE: usize = 16;
-
-/// How much is read at once, in octets.
-const CHUNK: usize = 1 << 18;
 
 /// What a state directory held.
 #[derive(Debug, Default)]
@@ -79,27 +75,29 @@ impl fmt::Display for Newer {
     }
 }
 
-/// The octets of a file that has to have this digest.
-struct Unread {
+/// A file that has to have this digest.
+struct Unread<F> {
     name: FileName,
     digest: Digest,
-    octets: Vec<u8>,
+    file: F,
 }
 
-fn read_attributes(file: Option<Unread>) -> Result<Option<Attributes>, Fault> {
-    let Some(Unread {
-        name,
-        digest,
-        octets,
-    }) = file
-    else {
-        return Ok(None);
-    };
-    let octets = &octets[..];
-    let attributes = Attributes::read(Octets { octets, digest });
-    attributes
-        .map(Some)
-        .map_err(|error| Fault::new(name, &error))
+impl<F: Read> Unread<F> {
+    fn attributes(self) -> Result<Attributes, Fault> {
+        let (name, digest) = (self.name, self.digest);
+        let octets = whole(self.file, digest.octets);
+        let octets = &octets.map_err(|error| Fault::new(name, &error))?[..];
+        let attributes = Attributes::read(Octets { octets, digest });
+        attributes.map_err(|error| Fault::new(name, &error))
+    }
+}
+
+/// What is in a file, and not more than an octet past the limit.
+fn whole(file: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    file.take(limit.saturating_add(1))
+        .read_to_end(&mut octets)?;
+    Ok(octets)
 }
 
 impl<D: Disk> State<D> {
@@ -241,10 +239,10 @@ impl<D: Disk> State<D> {
         loaded: &mut Loaded,
         now: UnixTime,
     ) -> Result<Parts, Fault> {
-        let octets = self.attribute_octets(manifest);
+        let unread = self.unread_attributes(manifest);
         // Beside the set, which takes longer: nobody is served before both are read.
         let (attributes, read) = thread::scope(|scope| {
-            let attributes = scope.spawn(|| octets.and_then(read_attributes));
+            let attributes = scope.spawn(|| unread?.map(Unread::attributes).transpose());
             let read = self.set_and_steps(manifest, loaded, now);
             let attributes = attributes.join();
             (
@@ -303,19 +301,8 @@ impl<D: Disk> State<D> {
         let path = self.layout.file(&name.to_string());
         let wrong = |error: io::Error| Fault::new(name, &error);
         let mut file = self.disk.open(&path).map_err(wrong)?;
-        let mut reader = SnapshotReader::new(manifest.snapshot.digest);
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let length = match file.read(&mut buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                read => read.map_err(wrong)?,
-            };
-            if length == 0 {
-                return reader.finish().map_err(|error| Fault::new(name, &error));
-            }
-            let octets = buffer.get(..length).unwrap_or_default();
-            reader.push(octets).map_err(|e| Fault::new(name, &e))?;
-        }
+        let read = snapshot::read(&mut file, manifest.snapshot.digest).map_err(wrong)?;
+        read.map_err(|error| Fault::new(name, &error))
     }
 
     fn step(&mut self, manifest: &Manifest, named: &DeltaRef) -> Result<Delta, Fault> {
@@ -330,25 +317,21 @@ impl<D: Disk> State<D> {
         };
         let second = manifest.replaced_name(named);
         let octets = self.whole(second, &digest)?;
-        if Digest::of(&octets) != digest {
-            return Err(Fault::new(second, &FeedError::Digest));
-        }
         let octets = &octets[..];
-        let replaced = Some(Octets { octets, digest });
-        delta::read(step, replaced).map_err(|error| Fault::new(name, &error))
+        let replaced = Octets { octets, digest };
+        let meant = replaced.check();
+        meant.map_err(|error| Fault::new(second, &error))?;
+        delta::read(step, Some(replaced)).map_err(|error| Fault::new(name, &error))
     }
 
-    fn attribute_octets(&mut self, manifest: &Manifest) -> Result<Option<Unread>, Fault> {
+    fn unread_attributes(&mut self, manifest: &Manifest) -> Result<Option<Unread<D::File>>, Fault> {
         let Some(named) = &manifest.attributes else {
             return Ok(None);
         };
         let (name, digest) = (manifest.attributes_name(named), named.digest);
-        let octets = self.whole(name, &digest)?;
-        Ok(Some(Unread {
-            name,
-            digest,
-            octets,
-        }))
+        let file = self.disk.open(&self.layout.file(&name.to_string()));
+        let file = file.map_err(|error| Fault::new(name, &error))?;
+        Ok(Some(Unread { name, digest, file }))
     }
 
     /// A file that has a digest, and one octet more when it is too long.
@@ -360,11 +343,7 @@ impl<D: Disk> State<D> {
 
     /// Reads a file, and not more than an octet past the limit.
     fn read(&mut self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut octets = Vec::new();
-        let file = self.disk.open(path)?;
-        file.take(limit.saturating_add(1))
-            .read_to_end(&mut octets)?;
-        Ok(octets)
+        whole(self.disk.open(path)?, limit)
     }
 
     /// Takes what a later version wrote out of the way as it is, so that who goes back to that

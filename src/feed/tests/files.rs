@@ -1,21 +1,33 @@
 //! Single files.
 
+use std::io::{self, Read};
+
 use super::super::attributes::{self, Attributes};
-use super::super::delta::{self, Octets};
-use super::super::snapshot::{self, SnapshotReader};
-use super::super::{FeedError, Sealed};
+use super::super::pdus::{Content, Reader};
+use super::super::{FeedError, Octets, Sealed, delta, snapshot};
 use super::{Random, data, sealed, serials, written};
 use crate::payload::{Asn, Delta, Kind, Kinds, PayloadSet, Vrp};
 use crate::rtr::image::Image;
 use crate::rtr::pdu::{Action, Pdu};
 use crate::rtr::{ProtocolError, Version};
 
+/// Reads a set, and sees that pieces of the file come to the same.
 fn read(file: Octets<'_>, chunk: usize) -> Result<PayloadSet, FeedError> {
-    let mut reader = SnapshotReader::new(file.digest);
-    for piece in file.octets.chunks(chunk) {
-        reader.push(piece)?;
+    let set = snapshot::read(&mut &file.octets[..], file.digest).unwrap();
+    let mut reader = Reader::new(Content::Announcements, file.digest.octets);
+    let mut pieces = file.octets.chunks(chunk);
+    let pushed = pieces.try_for_each(|piece| reader.push(piece));
+    let pieces = pushed.and_then(|()| reader.finish());
+    if file.check().is_ok() {
+        assert_eq!(pieces.as_ref().err(), set.as_ref().err());
     }
-    reader.finish()
+    if let Some((set, pieces)) = set.as_ref().ok().zip(pieces.ok()) {
+        assert_eq!(set.v4(), pieces.v4.announced);
+        assert_eq!(set.v6(), pieces.v6.announced);
+        assert_eq!(set.router_keys(), pieces.router_keys.announced);
+        assert_eq!(set.aspas(), pieces.aspas);
+    }
+    set
 }
 
 fn vrp(text: &str, asn: u32) -> Vrp {
@@ -54,12 +66,12 @@ fn a_snapshot_is_what_a_router_receives() {
 fn a_large_set_is_written_in_pieces() {
     let mut most = 0;
     struct Pieces<'a>(&'a mut usize);
-    impl std::io::Write for Pieces<'_> {
-        fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+    impl io::Write for Pieces<'_> {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             *self.0 = (*self.0).max(octets.len());
             Ok(octets.len())
         }
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -242,12 +254,18 @@ fn what_has_the_right_digest_is_still_looked_at() {
 #[test]
 fn no_more_is_read_than_was_announced() {
     let octets = pdus(&[prefix(Action::Announce, "10.2.0.0/24")]);
-    let mut reader = SnapshotReader::new(sealed(&octets).digest);
-    reader.push(&octets).unwrap();
+    let digest = sealed(&octets).digest;
     let (expected, found) = (20, 21);
-    assert_eq!(
-        reader.push(&[2]),
-        Err(FeedError::Length { expected, found })
+    let wrong = FeedError::Length { expected, found };
+    let mut reader = Reader::new(Content::Announcements, digest.octets);
+    reader.push(&octets).unwrap();
+    assert_eq!(reader.push(&[2]), Err(wrong.clone()));
+    // A file without end.
+    let mut input = octets.chain(io::repeat(0));
+    let read = snapshot::read(&mut input, digest).unwrap();
+    assert!(
+        matches!(read, Err(FeedError::Length { expected: 20, .. })),
+        "{read:?}"
     );
 }
 

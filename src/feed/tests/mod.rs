@@ -13,7 +13,7 @@ use crate::rtr::snapshot::{Entry, HistoryLimits, Known, Step, Trigger};
 use crate::rtr::{HistoryName, Serial, Snapshot};
 use crate::sign::Digest;
 
-use super::delta::Octets;
+use super::Octets;
 use super::manifest::{AttributesRef, DeltaRef, Manifest, SnapshotRef};
 use super::{attributes, delta, snapshot};
 

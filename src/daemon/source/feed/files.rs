@@ -11,16 +11,12 @@ use super::super::error::SourceError;
 use super::super::intake::Failure;
 use super::super::web::Fetcher;
 use crate::feed::attributes::Attributes;
-use crate::feed::delta::{self, Octets};
 use crate::feed::manifest::{AttributesRef, DeltaRef};
-use crate::feed::snapshot::SnapshotReader;
-use crate::feed::{FeedError, FileName, Manifest};
+use crate::feed::snapshot;
+use crate::feed::{FeedError, FileName, Manifest, Octets, delta};
 use crate::net::Url;
 use crate::payload::{Delta, PayloadSet};
 use crate::sign::Digest;
-
-/// How much is read at once, in octets.
-const CHUNK: usize = 1 << 17;
 
 /// Where the files are.
 pub(super) enum Files {
@@ -49,21 +45,9 @@ impl Files {
     /// The set, which is never in memory as octets.
     pub(super) async fn set(&self, manifest: &Manifest) -> Result<PayloadSet, SourceError> {
         let digest = manifest.snapshot.digest;
-        self.read(manifest.snapshot_name(), digest, move |input| {
-            let mut reader = SnapshotReader::new(digest);
-            let mut buffer = vec![0; CHUNK];
-            loop {
-                let length = match input.read(&mut buffer) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    read => read?,
-                };
-                if length == 0 {
-                    return Ok(reader.finish());
-                }
-                if let Err(error) = reader.push(buffer.get(..length).unwrap_or_default()) {
-                    return Ok(Err(error));
-                }
-            }
+        let name = manifest.snapshot_name();
+        self.read(name, digest, move |mut input| {
+            snapshot::read(&mut input, digest)
         })
         .await
     }

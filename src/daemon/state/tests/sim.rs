@@ -1,11 +1,10 @@
 //! A disk that forgets what was not made durable, and fails where it is told to.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::super::Disk;
 use super::Random;
@@ -49,10 +48,10 @@ impl Rest {
     pub(super) const ALL: [Self; 4] = [Self::All, Self::Durable, Self::Names, Self::Anything];
 }
 
-type Judge = Box<dyn FnMut(usize, Operation) -> Fate>;
+type Judge = Box<dyn FnMut(usize, Operation) -> Fate + Send>;
 
 #[derive(Clone, Debug)]
-pub(super) struct Sim(Rc<RefCell<Inner>>);
+pub(super) struct Sim(Arc<Mutex<Inner>>);
 
 #[derive(Clone, Default)]
 struct Content {
@@ -102,7 +101,7 @@ impl fmt::Debug for Inner {
 
 impl Sim {
     pub(super) fn new() -> Self {
-        Self(Rc::new(RefCell::new(Inner {
+        Self(Arc::new(Mutex::new(Inner {
             files: Vec::new(),
             names: BTreeMap::new(),
             durable: BTreeMap::new(),
@@ -114,24 +113,28 @@ impl Sim {
         })))
     }
 
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
     /// Decides from now on what happens to operations, which are counted from 0.
-    pub(super) fn judge(&self, judge: impl FnMut(usize, Operation) -> Fate + 'static) {
-        let mut inner = self.0.borrow_mut();
+    pub(super) fn judge(&self, judge: impl FnMut(usize, Operation) -> Fate + Send + 'static) {
+        let mut inner = self.inner();
         inner.count = 0;
         inner.judge = Box::new(judge);
     }
 
     pub(super) fn operations(&self) -> usize {
-        self.0.borrow().count
+        self.inner().count
     }
 
     pub(super) fn is_dead(&self) -> bool {
-        self.0.borrow().dead
+        self.inner().dead
     }
 
     /// The disk after the process and perhaps the power have gone.
     pub(super) fn rest(&self, rest: Rest, random: &mut Random) -> Self {
-        let inner = self.0.borrow();
+        let inner = self.inner();
         let mut names = inner.durable.clone();
         for change in &inner.pending {
             let kept = match rest {
@@ -162,7 +165,7 @@ impl Sim {
         let files = files.collect();
         let folders = inner.folders.clone();
         {
-            let mut other = other.0.borrow_mut();
+            let mut other = other.inner();
             (other.files, other.folders) = (files, folders);
             (other.durable, other.names) = (names.clone(), names);
         }
@@ -170,17 +173,17 @@ impl Sim {
     }
 
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        self.0.borrow().names.keys().cloned().collect()
+        self.inner().names.keys().cloned().collect()
     }
 
     pub(super) fn content(&self, path: &Path) -> Vec<u8> {
-        let inner = self.0.borrow();
+        let inner = self.inner();
         inner.files[inner.names[path]].now.clone()
     }
 
     /// Changes a file behind everybody's back.
     pub(super) fn damage(&self, path: &Path, content: &[u8]) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         let file = inner.names[path];
         inner.files[file] = Content {
             now: content.to_vec(),
@@ -189,7 +192,7 @@ impl Sim {
     }
 
     fn may(&self, operation: Operation) -> io::Result<()> {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         if inner.dead {
             return Err(io::Error::other("no power"));
         }
@@ -206,7 +209,7 @@ impl Sim {
     }
 
     fn change(&self, change: Change) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         change.apply(&mut inner.names);
         inner.pending.push(change);
     }
@@ -214,7 +217,7 @@ impl Sim {
     /// A folder with all that is in it, and at once.
     fn rename_folder(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.may(Operation::Rename)?;
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         let moved = |path: &Path| match path.strip_prefix(from) {
             Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
             Ok(rest) => to.join(rest),
@@ -233,7 +236,7 @@ impl Sim {
     }
 
     fn find(&self, path: &Path) -> io::Result<usize> {
-        let found = self.0.borrow().names.get(path).copied();
+        let found = self.inner().names.get(path).copied();
         found.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
@@ -246,7 +249,7 @@ pub(super) struct SimFile {
 
 impl Read for SimFile {
     fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
-        let inner = self.disk.0.borrow();
+        let inner = self.disk.inner();
         let length = (&inner.files[self.file].now[self.at..]).read(octets)?;
         self.at += length;
         Ok(length)
@@ -261,7 +264,7 @@ impl Write for SimFile {
             Ok(()) => octets.len(),
             Err(_) => octets.len() / 2,
         };
-        let mut inner = self.disk.0.borrow_mut();
+        let mut inner = self.disk.inner();
         inner.files[self.file].now.extend(&octets[..length]);
         done.map(|()| length)
     }
@@ -275,12 +278,12 @@ impl Disk for Sim {
     type File = SimFile;
 
     fn make_folder(&mut self, path: &Path) -> io::Result<()> {
-        self.0.borrow_mut().folders.insert(path.to_owned());
+        self.inner().folders.insert(path.to_owned());
         Ok(())
     }
 
     fn list(&mut self, folder: &Path) -> io::Result<Vec<String>> {
-        let inner = self.0.borrow();
+        let inner = self.inner();
         if !inner.folders.contains(folder) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -302,7 +305,7 @@ impl Disk for Sim {
 
     fn create(&mut self, path: &Path) -> io::Result<SimFile> {
         self.may(Operation::Create)?;
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         inner.files.push(Content::default());
         let file = inner.files.len() - 1;
         drop(inner);
@@ -316,13 +319,13 @@ impl Disk for Sim {
 
     fn sync(&mut self, file: &mut SimFile) -> io::Result<()> {
         self.may(Operation::Sync)?;
-        let content = &mut self.0.borrow_mut().files[file.file];
+        let content = &mut self.inner().files[file.file];
         content.durable = content.now.clone();
         Ok(())
     }
 
     fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
-        if self.0.borrow().folders.contains(from) {
+        if self.inner().folders.contains(from) {
             return self.rename_folder(from, to);
         }
         let file = self.find(from)?;
@@ -346,7 +349,7 @@ impl Disk for Sim {
 
     fn sync_folder(&mut self, path: &Path) -> io::Result<()> {
         self.may(Operation::SyncFolder)?;
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner();
         let pending = std::mem::take(&mut inner.pending);
         let (done, pending): (Vec<_>, Vec<_>) =
             pending.into_iter().partition(|change| change.is_in(path));
