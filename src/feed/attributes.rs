@@ -12,10 +12,10 @@
 //! | 4 + n | for each, the octets of its name, and the name in UTF-8 |
 //! | 4 + 2 + 2 | for each payload in wire order: when it expires, in seconds since 1970, 0 for never; its trust anchor, counted from 1, 0 for none; the sources that have it, a bit each |
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::error::FeedError;
-use super::seal::Octets;
+use super::seal::{self, Sealed, whole};
 use crate::payload::rows::TrustAnchors;
 use crate::payload::{Attribute, DataSet, Kind, PayloadSet};
 use crate::sign::Digest;
@@ -25,6 +25,9 @@ const VERSION: u32 = 1;
 
 /// How much is written at once, in attributes.
 const CHUNK: usize = 8_192;
+
+/// How much is read at once, in octets.
+const PIECE: usize = 1 << 16;
 
 /// The attributes of a set.
 #[derive(Debug)]
@@ -66,62 +69,32 @@ pub fn write(data: &DataSet, set: &Digest, out: &mut impl Write) -> io::Result<(
     out.write_all(&buffer)
 }
 
+/// Reads the attributes of a set from their file. Costs a pass, and memory for no more than they
+/// are.
+///
+/// # Errors
+///
+/// Those of the reader; and, in what was read, when it is not the file that is meant, or not such
+/// a file.
+pub fn read(input: &mut impl Read, expected: Digest) -> io::Result<Result<Attributes, FeedError>> {
+    let limit = expected.octets.saturating_add(1);
+    let sealed = Sealed::new(input.take(limit));
+    let mut rest = Rest {
+        input: BufReader::with_capacity(PIECE, sealed),
+        expected: expected.octets,
+    };
+    let read = match rest.attributes() {
+        Ok(attributes) => Ok(attributes),
+        Err(Fault::Content(what)) => Err(FeedError::Attributes(what)),
+        Err(Fault::Reader(error)) => return Err(error),
+    };
+    // What the file is counts more than what is wrong with it.
+    let mut sealed = rest.input.into_inner();
+    io::copy(&mut sealed, &mut io::sink())?;
+    Ok(seal::check(sealed.finish(), expected).and(read))
+}
+
 impl Attributes {
-    /// Reads a file of attributes. Costs a pass over it.
-    ///
-    /// # Errors
-    ///
-    /// When it is not the file that is meant, or not such a file.
-    pub fn read(file: Octets<'_>) -> Result<Self, FeedError> {
-        file.check()?;
-        Self::parse(file.octets)
-    }
-
-    fn parse(octets: &[u8]) -> Result<Self, FeedError> {
-        let mut rest = Rest(octets);
-        if rest.take()? != MAGIC {
-            return Err(FeedError::Attributes("another kind of file"));
-        }
-        if rest.number()? != VERSION {
-            return Err(FeedError::Attributes("an unknown version"));
-        }
-        let set = rest.take()?;
-        let mut counts = [0; 4];
-        for count in &mut counts {
-            *count = usize::try_from(rest.number()?).unwrap_or(usize::MAX);
-        }
-        let mut names = Vec::new();
-        // An id has two octets.
-        let count_of_names = u16::try_from(rest.number()?);
-        let many = FeedError::Attributes("too many trust anchors");
-        for _ in 0..count_of_names.map_err(|_| many)? {
-            let length = usize::try_from(rest.number()?).unwrap_or(usize::MAX);
-            let name = std::str::from_utf8(rest.octets(length)?);
-            let name = name.map_err(|_| FeedError::Attributes("a name that is not UTF-8"))?;
-            names.push(name.into());
-        }
-        let trust_anchors = TrustAnchors::new(names);
-        let (mut each, odd) = rest.0.as_chunks::<8>();
-        let mut lists = [const { Vec::new() }; 4];
-        let few = || FeedError::Attributes("not as many as there are payloads");
-        for (list, count) in lists.iter_mut().zip(counts) {
-            let (these, others) = each.split_at_checked(count).ok_or_else(few)?;
-            each = others;
-            let these = these.iter();
-            let read = these.map(|octets| Attribute::from_octets(*octets, &trust_anchors));
-            let read: Option<Vec<Attribute>> = read.collect();
-            *list = read.ok_or(FeedError::Attributes("an unknown trust anchor"))?;
-        }
-        if !each.is_empty() || !odd.is_empty() {
-            return Err(few());
-        }
-        Ok(Self {
-            set,
-            trust_anchors,
-            lists,
-        })
-    }
-
     /// The set with these attributes, if they are those of the set with this digest.
     ///
     /// # Errors
@@ -136,25 +109,93 @@ impl Attributes {
     }
 }
 
-/// What is not read yet.
-struct Rest<'a>(&'a [u8]);
+/// Why attributes cannot be read.
+enum Fault {
+    /// The file cannot be.
+    Reader(io::Error),
+    /// They are none.
+    Content(&'static str),
+}
 
-impl<'a> Rest<'a> {
-    fn octets(&mut self, length: usize) -> Result<&'a [u8], FeedError> {
-        let cut = FeedError::Attributes("the file is cut off");
-        let (octets, rest) = self.0.split_at_checked(length).ok_or(cut)?;
-        self.0 = rest;
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Content("the file is cut off"),
+            _ => Self::Reader(error),
+        }
+    }
+}
+
+/// What is not read yet of a file that shall have so many octets.
+struct Rest<R> {
+    input: BufReader<R>,
+    expected: u64,
+}
+
+impl<R: Read> Rest<R> {
+    fn attributes(&mut self) -> Result<Attributes, Fault> {
+        if self.take()? != MAGIC {
+            return Err(Fault::Content("another kind of file"));
+        }
+        if self.number()? != VERSION {
+            return Err(Fault::Content("an unknown version"));
+        }
+        let set = self.take()?;
+        let mut counts = [0; 4];
+        for count in &mut counts {
+            *count = self.number()?;
+        }
+        // An id has two octets.
+        let count = u16::try_from(self.number()?);
+        let count = count.map_err(|_| Fault::Content("too many trust anchors"))?;
+        let mut names = Vec::new();
+        for _ in 0..count {
+            names.push(self.name()?);
+        }
+        let trust_anchors = TrustAnchors::new(names);
+        let mut lists = [const { Vec::new() }; 4];
+        for (list, count) in lists.iter_mut().zip(counts) {
+            *list = self.list(count, &trust_anchors)?;
+        }
+        match self.input.fill_buf()? {
+            [] => Ok(Attributes {
+                set,
+                trust_anchors,
+                lists,
+            }),
+            _ => Err(Fault::Content("more than there are payloads")),
+        }
+    }
+
+    fn name(&mut self) -> Result<Box<str>, Fault> {
+        let length = u64::from(self.number()?);
+        let octets = whole(self.input.by_ref().take(length), length)?;
+        if u64::try_from(octets.len()) != Ok(length) {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let name = String::from_utf8(octets);
+        let name = name.map_err(|_| Fault::Content("a name that is not UTF-8"))?;
+        Ok(name.into())
+    }
+
+    fn list(&mut self, count: u32, known: &TrustAnchors) -> Result<Vec<Attribute>, Fault> {
+        // Memory is there for what can come.
+        let room = u64::from(count).min(self.expected / 8);
+        let mut list = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+        for _ in 0..count {
+            let attribute = Attribute::from_octets(self.take()?, known);
+            list.push(attribute.ok_or(Fault::Content("an unknown trust anchor"))?);
+        }
+        Ok(list)
+    }
+
+    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut octets = [0; N];
+        self.input.read_exact(&mut octets)?;
         Ok(octets)
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], FeedError> {
-        let cut = FeedError::Attributes("the file is cut off");
-        let (octets, rest) = self.0.split_first_chunk().ok_or(cut)?;
-        self.0 = rest;
-        Ok(*octets)
-    }
-
-    fn number(&mut self) -> Result<u32, FeedError> {
+    fn number(&mut self) -> io::Result<u32> {
         self.take().map(u32::from_be_bytes)
     }
 }

@@ -30,7 +30,7 @@ pub(crate) mod tests;
 pub use self::error::FeedError;
 pub use self::manifest::{Manifest, ManifestError};
 pub use self::name::FileName;
-pub use self::seal::{Octets, Sealed};
+pub use self::seal::{Octets, Sealed, whole};
 
 /// The header with which a server says that it waited for a manifest as it was asked to, in lower
 /// case; what it says does not matter.

@@ -10,6 +10,9 @@ use crate::rtr::decoder::Header;
 use crate::rtr::pdu::{self, Action, Pdu};
 use crate::rtr::{ProtocolError, Version};
 
+/// The most octets of a file for which there is memory before they come.
+const RESERVED: u64 = 1 << 26;
+
 /// What a file may hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Content {
@@ -63,13 +66,20 @@ pub(super) struct Reader {
 impl Reader {
     /// Expects a file of that many octets.
     pub(super) fn new(content: Content, expected: u64) -> Self {
+        let mut lists = Lists::default();
+        if content == Content::Announcements {
+            // Most of a set, in most cases. Memory that is not used is not taken: growing would
+            // move what is there, and every thread would wait for that.
+            let most = usize::try_from(expected.min(RESERVED) / 20).unwrap_or(0);
+            lists.v4.announced.reserve_exact(most);
+        }
         Self {
             content,
             expected,
             cut: Vec::new(),
             taken: 0,
             place: None,
-            lists: Lists::default(),
+            lists,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Digests of files: made while they are written, and checked when they are read.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use super::error::FeedError;
 use crate::sign::{Digest, Digester};
@@ -37,23 +37,36 @@ pub(super) fn check(found: Digest, expected: Digest) -> Result<(), FeedError> {
     }
 }
 
-/// A writer that passes everything on and makes the digest of it.
+/// All octets of a file, and not more than one past the limit.
+///
+/// # Errors
+///
+/// Those of the reader.
+pub fn whole(input: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    input
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut octets)?;
+    Ok(octets)
+}
+
+/// A writer or reader that passes everything on and makes the digest of it.
 #[derive(Debug)]
-pub struct Sealed<W> {
-    out: W,
+pub struct Sealed<T> {
+    inner: T,
     digester: Digester,
 }
 
-impl<W: Write> Sealed<W> {
-    /// Writes to this one, to which nothing was written yet.
-    pub fn new(out: W) -> Self {
+impl<T> Sealed<T> {
+    /// Writes to this one, to which nothing was written yet, or reads from it.
+    pub fn new(inner: T) -> Self {
         Self {
-            out,
+            inner,
             digester: Digester::default(),
         }
     }
 
-    /// The digest of all that was written.
+    /// The digest of all that was written or read.
     pub fn finish(self) -> Digest {
         self.digester.finish()
     }
@@ -61,13 +74,21 @@ impl<W: Write> Sealed<W> {
 
 impl<W: Write> Write for Sealed<W> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(octets)?;
+        let written = self.inner.write(octets)?;
         self.digester
             .update(octets.get(..written).unwrap_or_default());
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Read for Sealed<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(to)?;
+        self.digester.update(to.get(..length).unwrap_or_default());
+        Ok(length)
     }
 }

@@ -18,10 +18,10 @@ use crate::sign::{Digest, Digester};
 const CHUNK: usize = 1 << 16;
 
 /// How much is read at once, in octets.
-const PIECE: u16 = 1 << 15;
+const PIECE: usize = 1 << 17;
 
-/// How many pieces may wait until they are part of the digest.
-const WAITING: usize = 8;
+/// How many pieces there are at most, until they are part of the digest.
+const PIECES: usize = 4;
 
 /// Writes a set, some 64 KiB at a time. Costs a pass over it.
 ///
@@ -79,22 +79,32 @@ fn each<T>(
 /// expected, or the digest is another one. Not much more is read than until that is certain.
 pub fn read(input: &mut impl Read, expected: Digest) -> io::Result<Result<PayloadSet, FeedError>> {
     thread::scope(|scope| {
-        let (pieces, waiting) = sync_channel::<Arc<Vec<u8>>>(WAITING);
+        let (pieces, waiting) = sync_channel::<Arc<Vec<u8>>>(PIECES);
+        let (done, free) = sync_channel(PIECES);
+        for _ in 0..PIECES {
+            // There is room for each.
+            let _ = done.send(Arc::new(Vec::with_capacity(PIECE)));
+        }
         let digest = thread::Builder::new().spawn_scoped(scope, move || {
             let mut digester = Digester::default();
-            waiting.iter().for_each(|piece| digester.update(&piece));
+            for piece in waiting {
+                digester.update(&piece);
+                // Nobody waits for it after the last one.
+                let _ = done.send(piece);
+            }
             digester.finish()
         })?;
+        let limit = u64::try_from(PIECE).unwrap_or(u64::MAX);
         let mut reader = Reader::new(Content::Announcements, expected.octets);
-        loop {
-            let mut piece = Vec::with_capacity(usize::from(PIECE));
-            let limit = u64::from(PIECE);
+        // The other thread ends after this loop only.
+        while let Ok(piece) = free.recv() {
+            let mut piece = Arc::try_unwrap(piece).unwrap_or_default();
+            piece.clear();
             input.by_ref().take(limit).read_to_end(&mut piece)?;
             if piece.is_empty() {
                 break;
             }
             let piece = Arc::new(piece);
-            // It waits for more until there is no more.
             let _ = pieces.send(Arc::clone(&piece));
             if let Err(error) = reader.push(&piece) {
                 return Ok(Err(error));

@@ -14,10 +14,10 @@ use super::vrp::{Vrp, VrpV4, VrpV6};
 /// A customer has at most one ASPA here (8210bis §5.12).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PayloadSet {
-    v4: Arc<Vec<VrpV4>>,
-    v6: Arc<Vec<VrpV6>>,
-    router_keys: Arc<Vec<RouterKey>>,
-    aspas: Arc<Vec<Aspa>>,
+    pub(super) v4: Arc<Vec<VrpV4>>,
+    pub(super) v6: Arc<Vec<VrpV6>>,
+    pub(super) router_keys: Arc<Vec<RouterKey>>,
+    pub(super) aspas: Arc<Vec<Aspa>>,
 }
 
 impl PayloadSet {

@@ -86,13 +86,12 @@ impl DataSet {
                 return Err(StoredError::Attributes { expected, found });
             }
         }
-        let rows = Rows::from(payload);
-        let [v4, v6, router_keys, aspas] = attributes;
+        let [v4, v6, router_keys, aspas] = attributes.map(Arc::new);
         Ok(Self::new(&Rows {
-            v4: rows.v4.with_attributes(v4),
-            v6: rows.v6.with_attributes(v6),
-            router_keys: rows.router_keys.with_attributes(router_keys),
-            aspas: rows.aspas.with_attributes(aspas),
+            v4: Table::from_ordered(payload.v4, v4),
+            v6: Table::from_ordered(payload.v6, v6),
+            router_keys: Table::from_ordered(payload.router_keys, router_keys),
+            aspas: Table::from_ordered(payload.aspas, aspas),
             trust_anchors,
         }))
     }

@@ -162,12 +162,14 @@ impl Ranked for VrpV4 {
 }
 
 impl Ord for VrpV4 {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
     }
 }
 
 impl PartialOrd for VrpV4 {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
@@ -267,12 +269,14 @@ impl Ranked for VrpV6 {
 }
 
 impl Ord for VrpV6 {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
     }
 }
 
 impl PartialOrd for VrpV6 {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

@@ -18,9 +18,9 @@ use tracing::{info, warn};
 use super::list::{Conditions, List};
 use super::unix_now;
 use crate::config::Source;
-use crate::feed::attributes::{self, Attributes};
+use crate::feed::attributes;
 use crate::feed::snapshot;
-use crate::feed::{FeedError, Octets, Sealed};
+use crate::feed::{FeedError, Sealed};
 use crate::net::files;
 use crate::payload::{DataSet, UnixTime};
 use crate::sign::{Digest, hex};
@@ -305,15 +305,8 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
     };
     let payload = snapshot::read(&mut open(note.set.name("set"))?, set)?;
     let payload = payload.map_err(wrong)?;
-    let mut octets = Vec::new();
-    open(note.attributes.name("attributes"))?
-        .take(attributes.octets.saturating_add(1))
-        .read_to_end(&mut octets)?;
-    let file = Octets {
-        octets: &octets,
-        digest: attributes,
-    };
-    let data = Attributes::read(file).and_then(|known| known.join(payload, &set));
+    let known = attributes::read(&mut open(note.attributes.name("attributes"))?, attributes)?;
+    let data = known.and_then(|known| known.join(payload, &set));
     let moment = |seconds: Option<u64>| seconds.map(UnixTime::new);
     let list = List {
         rows: data.map_err(wrong)?.rows().clone(),

@@ -12,11 +12,11 @@ use super::error::{Damage, DiskError, StateError};
 use super::layout::Layout;
 use crate::daemon::authority::{Authority, Validity};
 use crate::daemon::random;
-use crate::feed::attributes::Attributes;
+use crate::feed::attributes::{self, Attributes};
 use crate::feed::history::{Parts, compose};
 use crate::feed::manifest::DeltaRef;
 use crate::feed::snapshot;
-use crate::feed::{FileName, Manifest, ManifestError, Octets, delta};
+use crate::feed::{FileName, Manifest, ManifestError, Octets, delta, whole};
 use crate::payload::{Delta, PayloadSet, UnixTime};
 use crate::rtr::{Snapshot, Timing};
 use crate::sign::Digest;
@@ -75,7 +75,7 @@ impl fmt::Display for Newer {
     }
 }
 
-/// A file that has to have this digest.
+/// A file of attributes that has to have this digest.
 struct Unread<F> {
     name: FileName,
     digest: Digest,
@@ -83,21 +83,11 @@ struct Unread<F> {
 }
 
 impl<F: Read> Unread<F> {
-    fn attributes(self) -> Result<Attributes, Fault> {
-        let (name, digest) = (self.name, self.digest);
-        let octets = whole(self.file, digest.octets);
-        let octets = &octets.map_err(|error| Fault::new(name, &error))?[..];
-        let attributes = Attributes::read(Octets { octets, digest });
-        attributes.map_err(|error| Fault::new(name, &error))
+    fn read(mut self) -> Result<Attributes, Fault> {
+        let read = attributes::read(&mut self.file, self.digest);
+        let read = read.map_err(|error| Fault::new(self.name, &error))?;
+        read.map_err(|error| Fault::new(self.name, &error))
     }
-}
-
-/// What is in a file, and not more than an octet past the limit.
-fn whole(file: impl Read, limit: u64) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut octets)?;
-    Ok(octets)
 }
 
 impl<D: Disk> State<D> {
@@ -242,7 +232,7 @@ impl<D: Disk> State<D> {
         let unread = self.unread_attributes(manifest);
         // Beside the set, which takes longer: nobody is served before both are read.
         let (attributes, read) = thread::scope(|scope| {
-            let attributes = scope.spawn(|| unread?.map(Unread::attributes).transpose());
+            let attributes = scope.spawn(|| unread?.map(Unread::read).transpose());
             let read = self.set_and_steps(manifest, loaded, now);
             let attributes = attributes.join();
             (

@@ -2,10 +2,10 @@
 
 use std::io::{self, Read};
 
-use super::super::attributes::{self, Attributes};
+use super::super::attributes;
 use super::super::pdus::{Content, Reader};
 use super::super::{FeedError, Octets, Sealed, delta, snapshot};
-use super::{Random, data, sealed, serials, written};
+use super::{Random, attributes_of, data, sealed, serials, written};
 use crate::payload::{Asn, Delta, Kind, Kinds, PayloadSet, Vrp};
 use crate::rtr::image::Image;
 use crate::rtr::pdu::{Action, Pdu};
@@ -166,7 +166,7 @@ fn a_changed_bit_or_a_cut_is_always_found() {
             0 => read(file, 100).is_ok(),
             1 => delta::read(file, Some(sealed(replaced))).is_ok(),
             2 => delta::read(sealed(plain), Some(file)).is_ok(),
-            _ => Attributes::read(file).is_ok(),
+            _ => attributes_of(file).is_ok(),
         }
     };
     for (number, file) in files.iter().enumerate() {
@@ -275,7 +275,7 @@ fn attributes_belong_to_one_set() {
     let (one, other) = (data(&mut random), data(&mut random));
     let set = snapshot::digest(one.payload());
     let octets = written(|out| attributes::write(&one, &set, out));
-    let read = || Attributes::read(sealed(&octets)).unwrap();
+    let read = || attributes_of(sealed(&octets)).unwrap();
     assert_eq!(read().join(one.payload().clone(), &set).as_ref(), Ok(&one));
     let wrong = snapshot::digest(other.payload());
     let refused = read().join(other.payload().clone(), &wrong);
@@ -284,17 +284,18 @@ fn attributes_belong_to_one_set() {
     for (place, octet, what) in [
         (0, b'X', "another kind of file"),
         (7, 2, "an unknown version"),
-        (55, 99, "not as many as there are payloads"),
+        (55, 99, "the file is cut off"),
+        (55, 0, "more than there are payloads"),
         (57, 1, "too many trust anchors"),
         (56 + 8, 0xff, "a name that is not UTF-8"),
         (octets.len() - 4, 0xff, "an unknown trust anchor"),
     ] {
         let mut wrong = octets.clone();
         wrong[place] = octet;
-        let error = Attributes::read(sealed(&wrong)).unwrap_err();
+        let error = attributes_of(sealed(&wrong)).unwrap_err();
         assert_eq!(error, FeedError::Attributes(what), "{place}");
     }
     for length in 0..octets.len() {
-        assert!(Attributes::read(sealed(&octets[..length])).is_err());
+        assert!(attributes_of(sealed(&octets[..length])).is_err());
     }
 }

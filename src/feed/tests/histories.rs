@@ -1,9 +1,9 @@
 //! Whole histories from their files.
 
-use super::super::attributes::{self, Attributes};
+use super::super::attributes;
 use super::super::history::{Parts, compose};
 use super::super::{FeedError, delta, snapshot};
-use super::{Random, go_on, jumped, manifest, sealed, serials, written};
+use super::{Random, attributes_of, go_on, jumped, manifest, sealed, serials, written};
 use crate::payload::{Delta, Kinds, UnixTime};
 use crate::rtr::snapshot::{Answer, Since};
 use crate::rtr::{Snapshot, Version, View};
@@ -14,7 +14,7 @@ fn parts(serials: &[Snapshot], base: usize, known: Option<usize>, missing: usize
         let at = &serials[known];
         let set = snapshot::digest(at.payload());
         let octets = written(|out| attributes::write(at.data(), &set, out));
-        Attributes::read(sealed(&octets)).unwrap()
+        attributes_of(sealed(&octets)).unwrap()
     });
     let deltas = last.entries().skip(missing).map(|entry| {
         let octets = written(|out| delta::write(entry.delta(), out));
@@ -141,7 +141,7 @@ fn parts_that_do_not_belong_together_are_refused() {
         let octets = serials[4].data();
         let set = snapshot::digest(octets.payload());
         let octets = written(|out| attributes::write(octets, &set, out));
-        parts.attributes = Some(Attributes::read(sealed(&octets)).unwrap());
+        parts.attributes = Some(attributes_of(sealed(&octets)).unwrap());
     });
     assert_eq!(foreign, FeedError::OtherSet);
 }

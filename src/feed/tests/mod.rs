@@ -13,8 +13,9 @@ use crate::rtr::snapshot::{Entry, HistoryLimits, Known, Step, Trigger};
 use crate::rtr::{HistoryName, Serial, Snapshot};
 use crate::sign::Digest;
 
-use super::Octets;
+use super::attributes::Attributes;
 use super::manifest::{AttributesRef, DeltaRef, Manifest, SnapshotRef};
+use super::{FeedError, Octets};
 use super::{attributes, delta, snapshot};
 
 const NAME: HistoryName = HistoryName::new([0x5a; 16]);
@@ -118,6 +119,11 @@ pub(crate) fn written(write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -
     let mut octets = Vec::new();
     write(&mut octets).unwrap();
     octets
+}
+
+/// What is in a file of attributes.
+fn attributes_of(file: Octets<'_>) -> Result<Attributes, FeedError> {
+    attributes::read(&mut &file.octets[..], file.digest).unwrap()
 }
 
 fn sealed(octets: &[u8]) -> Octets<'_> {

@@ -10,10 +10,10 @@ use tokio::task::spawn_blocking;
 use super::super::error::SourceError;
 use super::super::intake::Failure;
 use super::super::web::Fetcher;
-use crate::feed::attributes::Attributes;
+use crate::feed::attributes::{self, Attributes};
 use crate::feed::manifest::{AttributesRef, DeltaRef};
 use crate::feed::snapshot;
-use crate::feed::{FeedError, FileName, Manifest, Octets, delta};
+use crate::feed::{FeedError, FileName, Manifest, Octets, delta, whole};
 use crate::net::Url;
 use crate::payload::{Delta, PayloadSet};
 use crate::sign::Digest;
@@ -59,9 +59,9 @@ impl Files {
         named: &AttributesRef,
     ) -> Result<Attributes, SourceError> {
         let digest = named.digest;
-        self.read(manifest.attributes_name(named), digest, move |input| {
-            let octets = &whole(input, &digest)?;
-            Ok(Attributes::read(Octets { octets, digest }))
+        let name = manifest.attributes_name(named);
+        self.read(name, digest, move |mut input| {
+            attributes::read(&mut input, digest)
         })
         .await
     }
@@ -76,13 +76,15 @@ impl Files {
             None => None,
             Some(digest) => {
                 let name = manifest.replaced_name(named);
-                let octets = self.read(name, digest, move |input| whole(input, &digest).map(Ok));
+                let octets = self.read(name, digest, move |input| {
+                    whole(input, digest.octets).map(Ok)
+                });
                 Some((octets.await?, digest))
             }
         };
         let digest = named.digest;
         self.read(manifest.delta_name(named), digest, move |input| {
-            let octets = &whole(input, &digest)?;
+            let octets = &whole(input, digest.octets)?;
             let replaced = replaced.as_ref();
             let replaced = replaced.map(|(octets, digest)| Octets {
                 octets,
@@ -134,12 +136,4 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
             "not a regular file",
         )),
     }
-}
-
-/// All octets of a file that has this digest, and one more when there are too many.
-fn whole(input: &mut dyn Read, digest: &Digest) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    let limit = digest.octets.saturating_add(1);
-    input.take(limit).read_to_end(&mut octets)?;
-    Ok(octets)
 }
