@@ -93,7 +93,7 @@ impl Reader {
         }
         let mut rest = octets;
         while !self.cut.is_empty() {
-            // Not a octet more than that PDU is copied.
+            // No octet past the end of that PDU is copied.
             let known = Header::read(&self.cut).map(length);
             let known = known.transpose().map_err(|cause| self.wrong(cause))?;
             let lacking = known.unwrap_or(Header::LEN).saturating_sub(self.cut.len());

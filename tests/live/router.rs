@@ -174,9 +174,13 @@ impl Router {
     /// What follows a Cache Response.
     #[track_caller]
     pub(crate) fn rest_of_answer(&mut self, response: &Raw) -> Answer {
+        self.try_rest_of_answer(response).unwrap()
+    }
+
+    fn try_rest_of_answer(&mut self, response: &Raw) -> io::Result<Answer> {
         let mut payload = Vec::new();
         loop {
-            let pdu = self.pdu();
+            let pdu = self.try_pdu()?;
             assert_eq!(pdu.version(), response.version());
             match pdu.kind() {
                 4 | 6 | 9 | 11 => payload.push(pdu.0),
@@ -191,11 +195,11 @@ impl Router {
                         let word = |at: usize| octets[at..at + 4].try_into().unwrap();
                         [0, 4, 8].map(|at| u32::from_be_bytes(word(at)))
                     });
-                    return Answer {
+                    return Ok(Answer {
                         has,
                         payload,
                         timers,
-                    };
+                    });
                 }
                 _ => panic!("in an answer: {pdu:?}"),
             }
@@ -207,6 +211,19 @@ impl Router {
     pub(crate) fn load(&mut self, version: u8) -> Answer {
         self.send(&RESET_QUERY[usize::from(version)]);
         self.answer()
+    }
+
+    /// What somebody serves, who may not listen yet, or may have nothing yet and say so or close.
+    pub(crate) fn try_load(to: SocketAddr, version: u8) -> io::Result<Answer> {
+        let mut router = Self::from_stream(TcpStream::connect_timeout(&to, PATIENCE)?);
+        router
+            .stream
+            .write_all(&RESET_QUERY[usize::from(version)])?;
+        let response = router.try_pdu()?;
+        match response.kind() {
+            CACHE_RESPONSE => router.try_rest_of_answer(&response),
+            _ => Err(io::Error::other(format!("no data: {response:?}"))),
+        }
     }
 
     /// Asks for what changed, which must be an increment.

@@ -137,6 +137,8 @@ struct Editions {
 #[derive(Clone, Debug)]
 struct Complete {
     key: Key,
+    /// At which attempt it was made.
+    attempt: u64,
     /// From when on it is to be made anew, although nothing else has changed.
     due: UnixTime,
     edition: Arc<Edition>,
@@ -179,18 +181,20 @@ impl Exporter {
         &self.counts
     }
 
-    /// A document of what is served now, or of shortly before.
+    /// A document of what is served now, or was served when it was asked for. Where that takes too
+    /// long, one of before if there is one.
     pub fn document(&self, document: Document) -> Editing {
         let (store, wishes) = (Arc::clone(&self.store), Arc::clone(&self.wishes));
         let mut editions = self.editions.clone();
         Box::pin(async move {
             let none = || Refusal::new(RefusalKind::Unavailable, "no data to make a document of");
-            let key = Key::of(&*store.snapshot().ok_or_else(none)?);
+            let served = || store.snapshot().map(|served| Key::of(&served));
+            let asked = served().ok_or_else(none)?;
             wishes.want(document);
             let before = {
                 let editions = editions.borrow_and_update();
                 let complete = editions.complete.get(&document);
-                if let Some(current) = complete.filter(|complete| complete.is_of(&key)) {
+                if let Some(current) = complete.filter(|complete| complete.is_of(&asked)) {
                     return Ok(Arc::clone(&current.edition));
                 }
                 editions.attempts
@@ -201,11 +205,16 @@ impl Exporter {
                 let changed = timeout_at(deadline, editions.changed()).await;
                 let editions = editions.borrow_and_update();
                 let complete = editions.complete.get(&document);
-                let current = complete.filter(|complete| complete.is_of(&key));
                 let failure = editions.failures.get(&document);
-                // One of a later serial is as good; and in vain is not waited for again.
-                let news = editions.attempts > before && (complete.is_some() || failure.is_some());
-                if current.is_none() && !news && matches!(changed, Ok(Ok(()))) {
+                // The attempt that was under way may be at one of before; the next one is not.
+                let later = |complete: &Complete| complete.attempt > before + 1;
+                let of = |key: Option<Key>| {
+                    complete.is_some_and(|complete| key.is_some_and(|key| complete.is_of(&key)))
+                };
+                let found = of(Some(asked)) || of(served()) || complete.is_some_and(later);
+                // What was in vain is not waited for again.
+                let in_vain = editions.attempts > before && failure.is_some();
+                if !found && !in_vain && matches!(changed, Ok(Ok(()))) {
                     // Other keys may have come just when it was made.
                     wishes.want(document);
                     wishes.news.notify_one();
@@ -429,9 +438,10 @@ impl Maker {
 
 /// Puts what was made into its place.
 fn take(editions: &mut Editions, key: Key, document: Document, made: Made) {
-    let due = made.due;
+    let (due, attempt) = (made.due, editions.attempts);
     let complete = |edition: Edition| Complete {
         key,
+        attempt,
         due,
         edition: Arc::new(edition),
     };

@@ -1,12 +1,14 @@
 //! The exporter as HTTP sees it.
 
 use std::fs;
+use std::future::poll_fn;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
+use std::task::Poll;
 use std::time::Duration;
 
 use ring::rand::SystemRandom;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
 use super::*;
@@ -81,6 +83,17 @@ impl Running {
             .unwrap()
     }
 
+    /// Asks for a document, and waits until it is being made.
+    async fn making(&self, document: Document) -> Editing {
+        let mut asked = self.exporter.document(document);
+        let first = poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await;
+        assert!(first.is_pending());
+        while self.exporter.wishes.wants(document) {
+            yield_now().await;
+        }
+        asked
+    }
+
     async fn text(&self, document: Document) -> String {
         let edition = self.ask(document).await.unwrap();
         String::from_utf8(octets(&edition, None)).unwrap()
@@ -126,6 +139,38 @@ fn signed(sign: Option<Arc<SigningKey>>, gortr: Option<Arc<SigningKey>>) -> Reci
 
 fn first(asns: &[u32]) -> Arc<Snapshot> {
     Arc::new(Snapshot::first(HistoryName::new([7; 16]), data(asns)))
+}
+
+#[tokio::test]
+async fn nobody_is_given_a_document_of_before() {
+    let running = Running::start(plain());
+    let serial = |edition: &Edition| {
+        let octets = octets(edition, None);
+        let document = json::read(&octets[..], &json::Limits::default());
+        document.unwrap().metadata.serial
+    };
+    // So many that they take a while.
+    let mut many: Vec<u32> = (10..10_000).collect();
+    let mut snapshot = first(&many);
+    running.publish(&snapshot);
+    let edition = running.ask(Document::Json).await.unwrap();
+    assert_eq!(serial(&edition), Some(1));
+    // While another document is made, and while that of the serial before is.
+    for (number, other) in [(2, Document::Csv), (4, Document::Json)] {
+        if other == Document::Json {
+            many.push(3);
+            snapshot = next(&snapshot, data(&many));
+            running.publish(&snapshot);
+        }
+        let being_made = running.making(other).await;
+        many.push(number);
+        snapshot = next(&snapshot, data(&many));
+        running.publish(&snapshot);
+        let edition = running.ask(Document::Json).await.unwrap();
+        assert_eq!(serial(&edition), Some(number));
+        being_made.await.unwrap();
+    }
+    running.end().await;
 }
 
 /// A follower hears of payloads first, and then of what its leader knows of them.
@@ -274,7 +319,7 @@ async fn nothing_unsigned_takes_the_place_of_what_is_to_be_signed() {
     let deadline = Instant::now() + WAIT;
     while running.ask(Document::Json).await.unwrap().tag == before.tag {
         assert!(Instant::now() < deadline);
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
     // One that cannot sign as GoRTR does.
     let recipe = signed(Some(sign), Some(key(Algorithm::EdDsa)));
@@ -304,7 +349,7 @@ async fn a_document_is_signed_anew_at_half_of_its_time() {
             break now;
         }
         assert!(Instant::now() < deadline);
-        tokio::task::yield_now().await;
+        yield_now().await;
     };
     let made = after.modified.since(before.modified);
     assert!((1..=2).contains(&made), "{made}");

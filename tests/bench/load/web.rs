@@ -124,7 +124,10 @@ impl Reader {
         while !self.read.ends_with(b"\r\n\r\n") {
             let octets = self.stream.read_buf(&mut self.read).await?;
             if octets == 0 || self.read.len() > HEAD {
-                return Err(io::Error::other("the answer is none, or has a body"));
+                let (length, read) = (self.read.len(), String::from_utf8_lossy(&self.read));
+                let head = read.split_once("\r\n\r\n").map_or(&*read, |(head, _)| head);
+                let what = format!("no head alone in {length} octets: {head}");
+                return Err(io::Error::other(what));
             }
         }
         Ok(String::from_utf8_lossy(&self.read).into_owned())
