@@ -34,6 +34,7 @@ mod carrier;
 mod certificates;
 mod metrics;
 mod server;
+mod sets;
 mod sockets;
 mod status;
 mod tasks;

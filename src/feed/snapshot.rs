@@ -1,27 +1,17 @@
 //! A set as a file: the PDUs that announce it.
 
-use std::io::{self, Read, Write};
-use std::panic::resume_unwind;
-use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
-use std::thread;
+use std::io::{self, Write};
 
 use super::error::FeedError;
-use super::pdus::{Content, Lists, Reader};
+use super::pdus::{Content, Reader};
 use super::seal::{self, Sealed};
 use crate::payload::PayloadSet;
 use crate::rtr::Version;
 use crate::rtr::pdu::{self, Action};
-use crate::sign::{Digest, Digester};
+use crate::sign::Digest;
 
 /// How much is written at once, in octets.
 const CHUNK: usize = 1 << 16;
-
-/// How much is read at once, in octets.
-const PIECE: usize = 1 << 17;
-
-/// How many pieces there are at most, until they are part of the digest.
-const PIECES: usize = 4;
 
 /// Writes a set, some 64 KiB at a time. Costs a pass over it.
 ///
@@ -69,56 +59,45 @@ fn each<T>(
     out.write_all(&buffer)
 }
 
-/// Reads a set from its file, while a thread beside makes the digest of it. Costs a pass, and
-/// memory for the set and for less than a MiB of the file.
+/// Reads a set as the octets of its file come, and believes nothing before all of them have.
 ///
-/// # Errors
-///
-/// Those of the reader; and, in what was read, when it is not the file that is meant: a PDU is
-/// wrong, out of order, there twice or no announcement, there are more or fewer octets than
-/// expected, or the digest is another one. Not much more is read than until that is certain.
-pub fn read(input: &mut impl Read, expected: Digest) -> io::Result<Result<PayloadSet, FeedError>> {
-    thread::scope(|scope| {
-        let (pieces, waiting) = sync_channel::<Arc<Vec<u8>>>(PIECES);
-        let (done, free) = sync_channel(PIECES);
-        for _ in 0..PIECES {
-            // There is room for each.
-            let _ = done.send(Arc::new(Vec::with_capacity(PIECE)));
-        }
-        let digest = thread::Builder::new().spawn_scoped(scope, move || {
-            let mut digester = Digester::default();
-            for piece in waiting {
-                digester.update(&piece);
-                // Nobody waits for it after the last one.
-                let _ = done.send(piece);
-            }
-            digester.finish()
-        })?;
-        let limit = u64::try_from(PIECE).unwrap_or(u64::MAX);
-        let mut reader = Reader::new(Content::Announcements, expected.octets);
-        // The other thread ends after this loop only.
-        while let Ok(piece) = free.recv() {
-            let mut piece = Arc::try_unwrap(piece).unwrap_or_default();
-            piece.clear();
-            input.by_ref().take(limit).read_to_end(&mut piece)?;
-            if piece.is_empty() {
-                break;
-            }
-            let piece = Arc::new(piece);
-            let _ = pieces.send(Arc::clone(&piece));
-            if let Err(error) = reader.push(&piece) {
-                return Ok(Err(error));
-            }
-        }
-        drop(pieces);
-        let read = reader.finish();
-        let found = digest.join().unwrap_or_else(|panic| resume_unwind(panic));
-        Ok(seal::check(found, expected).and_then(|()| set(read?)))
-    })
+/// The digest of the octets is made by who has them: it costs as much as all else, and can be made
+/// on another thread.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    reader: Reader,
+    expected: Digest,
 }
 
-fn set(lists: Lists) -> Result<PayloadSet, FeedError> {
-    let (v4, v6) = (lists.v4.announced, lists.v6.announced);
-    let set = PayloadSet::from_records(v4, v6, lists.router_keys.announced, lists.aspas);
-    Ok(set?)
+impl SnapshotReader {
+    /// Expects the file that has this digest.
+    pub fn new(expected: Digest) -> Self {
+        Self {
+            reader: Reader::new(Content::Announcements, expected.octets),
+            expected,
+        }
+    }
+
+    /// Takes the next octets. The reader is of no use after an error.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be of such a file: a PDU is wrong, out of order, there twice or no
+    /// announcement, or there are more octets than expected.
+    pub fn push(&mut self, octets: &[u8]) -> Result<(), FeedError> {
+        self.reader.push(octets)
+    }
+
+    /// The set, once all octets have come, of which this is the digest.
+    ///
+    /// # Errors
+    ///
+    /// When some are missing, or the digest is another one.
+    pub fn finish(self, found: Digest) -> Result<PayloadSet, FeedError> {
+        seal::check(found, self.expected)?;
+        let lists = self.reader.finish()?;
+        let (v4, v6) = (lists.v4.announced, lists.v6.announced);
+        let keys = lists.router_keys.announced;
+        Ok(PayloadSet::from_records(v4, v6, keys, lists.aspas)?)
+    }
 }

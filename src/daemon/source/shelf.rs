@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::list::{Conditions, List};
 use super::unix_now;
 use crate::config::Source;
+use crate::daemon::sets;
 use crate::feed::attributes;
 use crate::feed::snapshot;
 use crate::feed::{FeedError, Sealed};
@@ -303,7 +304,7 @@ fn read(folder: &Path, max_octets: u64) -> io::Result<(Note, List)> {
         let file = file.map_err(|error| bad(&error.to_string()))?;
         zstd::stream::read::Decoder::new(file)
     };
-    let payload = snapshot::read(&mut open(note.set.name("set"))?, set)?;
+    let payload = sets::read(&mut open(note.set.name("set"))?, set)?;
     let payload = payload.map_err(wrong)?;
     let known = attributes::read(&mut open(note.attributes.name("attributes"))?, attributes)?;
     let data = known.and_then(|known| known.join(payload, &set));

@@ -11,11 +11,10 @@ use super::disk::Disk;
 use super::error::{Damage, DiskError, StateError};
 use super::layout::Layout;
 use crate::daemon::authority::{Authority, Validity};
-use crate::daemon::random;
+use crate::daemon::{random, sets};
 use crate::feed::attributes::{self, Attributes};
 use crate::feed::history::{Parts, compose};
 use crate::feed::manifest::DeltaRef;
-use crate::feed::snapshot;
 use crate::feed::{FileName, Manifest, ManifestError, Octets, delta, whole};
 use crate::payload::{Delta, PayloadSet, UnixTime};
 use crate::rtr::{Snapshot, Timing};
@@ -291,7 +290,7 @@ impl<D: Disk> State<D> {
         let path = self.layout.file(&name.to_string());
         let wrong = |error: io::Error| Fault::new(name, &error);
         let mut file = self.disk.open(&path).map_err(wrong)?;
-        let read = snapshot::read(&mut file, manifest.snapshot.digest).map_err(wrong)?;
+        let read = sets::read(&mut file, manifest.snapshot.digest).map_err(wrong)?;
         read.map_err(|error| Fault::new(name, &error))
     }
 

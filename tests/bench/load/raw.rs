@@ -1,6 +1,7 @@
 //! The machine's limit: a server that knows no protocol. It sends one prepared buffer in turns
-//! of 256 KiB to whoever sends eight octets, on one thread, so that the same client measures what
-//! a server could reach at best. `record` takes the buffer from a real server.
+//! of 256 KiB to whoever sends eight octets or, as HTTP has it, up to an empty line, on one thread,
+//! so that the same client measures what a server could reach at best. `record` takes the buffer
+//! from a real server.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -31,6 +32,9 @@ pub(crate) struct Raw {
     /// Port on loopback
     #[arg(long)]
     port: u16,
+    /// A request ends with an empty line, and not after eight octets
+    #[arg(long)]
+    lines: bool,
     /// Ends after so many seconds
     #[arg(long, default_value_t = 600)]
     lifetime: u64,
@@ -45,25 +49,28 @@ impl Raw {
         let listener = socket.listen(BACKLOG)?;
         // To be ended from outside is the usual way; this is for when nobody does.
         let lifetime = Duration::from_secs(self.lifetime);
-        drop(timeout(lifetime, serve(listener, &answer)).await);
+        drop(timeout(lifetime, serve(listener, &answer, self.lines)).await);
         Ok(())
     }
 }
 
-async fn serve(listener: TcpListener, answer: &Rc<[u8]>) -> io::Result<()> {
+async fn serve(listener: TcpListener, answer: &Rc<[u8]>, lines: bool) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         let answer = Rc::clone(answer);
         // A client that leaves is no failure.
-        tokio::task::spawn_local(async move { send(stream, &answer).await.ok() });
+        tokio::task::spawn_local(async move { send(stream, &answer, lines).await.ok() });
     }
 }
 
-async fn send(mut stream: TcpStream, answer: &[u8]) -> io::Result<()> {
+async fn send(mut stream: TcpStream, answer: &[u8], lines: bool) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut query = [0; 8];
     loop {
-        stream.read_exact(&mut query).await?;
+        match lines {
+            true => read_lines(&mut stream).await?,
+            false => stream.read_exact(&mut query).await.map(drop)?,
+        }
         let mut left = answer;
         while !left.is_empty() {
             stream.writable().await?;
@@ -76,6 +83,17 @@ async fn send(mut stream: TcpStream, answer: &[u8]) -> io::Result<()> {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Takes all up to an empty line, after which the client waits.
+async fn read_lines(stream: &mut TcpStream) -> io::Result<()> {
+    let mut read = Vec::with_capacity(1 << 10);
+    while !read.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut read).await? == 0 || read.len() > TURN {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 /// Writes a server's full answer to a file

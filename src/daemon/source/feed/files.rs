@@ -10,9 +10,9 @@ use tokio::task::spawn_blocking;
 use super::super::error::SourceError;
 use super::super::intake::Failure;
 use super::super::web::Fetcher;
+use crate::daemon::sets;
 use crate::feed::attributes::{self, Attributes};
 use crate::feed::manifest::{AttributesRef, DeltaRef};
-use crate::feed::snapshot;
 use crate::feed::{FeedError, FileName, Manifest, Octets, delta, whole};
 use crate::net::Url;
 use crate::payload::{Delta, PayloadSet};
@@ -47,7 +47,7 @@ impl Files {
         let digest = manifest.snapshot.digest;
         let name = manifest.snapshot_name();
         self.read(name, digest, move |mut input| {
-            snapshot::read(&mut input, digest)
+            sets::read(&mut input, digest)
         })
         .await
     }
