@@ -15,7 +15,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use super::error::FeedError;
-use super::seal::{self, Sealed, whole};
+use super::seal::{self, Sealed};
 use crate::payload::rows::TrustAnchors;
 use crate::payload::{Attribute, DataSet, Kind, PayloadSet};
 use crate::sign::Digest;
@@ -25,6 +25,9 @@ const VERSION: u32 = 1;
 
 /// How much is written at once, in attributes.
 const CHUNK: usize = 8_192;
+
+/// The most attributes of a kind for which there is memory before they come.
+const ROOM: u64 = 1 << 22;
 
 /// How much is read at once, in octets.
 const PIECE: usize = 1 << 16;
@@ -119,12 +122,11 @@ enum Fault {
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::UnexpectedEof => Self::Content("the file is cut off"),
-            _ => Self::Reader(error),
-        }
+        Self::Reader(error)
     }
 }
+
+const CUT: Fault = Fault::Content("the file is cut off");
 
 /// What is not read yet of a file that shall have so many octets.
 struct Rest<R> {
@@ -169,18 +171,15 @@ impl<R: Read> Rest<R> {
 
     fn name(&mut self) -> Result<Box<str>, Fault> {
         let length = u64::from(self.number()?);
-        let octets = whole(self.input.by_ref().take(length), length)?;
-        if u64::try_from(octets.len()) != Ok(length) {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
+        let octets = self.octets(length)?;
         let name = String::from_utf8(octets);
         let name = name.map_err(|_| Fault::Content("a name that is not UTF-8"))?;
         Ok(name.into())
     }
 
     fn list(&mut self, count: u32, known: &TrustAnchors) -> Result<Vec<Attribute>, Fault> {
-        // Memory is there for what can come.
-        let room = u64::from(count).min(self.expected / 8);
+        // Memory is there for what can come, and not for all that is said.
+        let room = u64::from(count).min(self.expected / 8).min(ROOM);
         let mut list = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
         for _ in 0..count {
             let attribute = Attribute::from_octets(self.take()?, known);
@@ -189,13 +188,26 @@ impl<R: Read> Rest<R> {
         Ok(list)
     }
 
-    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut octets = [0; N];
-        self.input.read_exact(&mut octets)?;
-        Ok(octets)
+    fn number(&mut self) -> Result<u32, Fault> {
+        self.take().map(u32::from_be_bytes)
     }
 
-    fn number(&mut self) -> io::Result<u32> {
-        self.take().map(u32::from_be_bytes)
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        if let Some(octets) = self.input.buffer().first_chunk().copied() {
+            self.input.consume(N);
+            return Ok(octets);
+        }
+        let octets = self.octets(u64::try_from(N).unwrap_or(u64::MAX))?;
+        octets.try_into().map_err(|_| CUT)
+    }
+
+    /// The next octets, which must not end before. A reader that breaks off is something else.
+    fn octets(&mut self, length: u64) -> Result<Vec<u8>, Fault> {
+        let mut octets = Vec::new();
+        self.input.by_ref().take(length).read_to_end(&mut octets)?;
+        match u64::try_from(octets.len()) == Ok(length) {
+            true => Ok(octets),
+            false => Err(CUT),
+        }
     }
 }

@@ -71,3 +71,19 @@ pub(super) fn all<I: Copy>(
         met(&together);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_where_a_search_from_the_front_would_end() {
+        for length in 0..40_u32 {
+            let list: Vec<u32> = (0..length).map(|number| number * 2).collect();
+            for item in 0..=length * 2 {
+                let before = list.iter().filter(|other| **other < item).count();
+                assert_eq!(place(&list, &item), before, "{item} in {length}");
+            }
+        }
+    }
+}

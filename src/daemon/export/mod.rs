@@ -206,12 +206,12 @@ impl Exporter {
                 let editions = editions.borrow_and_update();
                 let complete = editions.complete.get(&document);
                 let failure = editions.failures.get(&document);
-                // The attempt that was under way may be at one of before; the next one is not.
-                let later = |complete: &Complete| complete.attempt > before + 1;
-                let of = |key: Option<Key>| {
-                    complete.is_some_and(|complete| key.is_some_and(|key| complete.is_of(&key)))
-                };
-                let found = of(Some(asked)) || of(served()) || complete.is_some_and(later);
+                let found = complete.is_some_and(|complete| {
+                    // The attempt that was under way may be at one of before; the next one is not.
+                    let later = complete.attempt > before + 1;
+                    let current = served().is_some_and(|served| complete.is_of(&served));
+                    later || current || complete.is_of(&asked)
+                });
                 // What was in vain is not waited for again.
                 let in_vain = editions.attempts > before && failure.is_some();
                 if !found && !in_vain && matches!(changed, Ok(Ok(()))) {

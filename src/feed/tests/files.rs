@@ -1,6 +1,6 @@
 //! Single files.
 
-use std::io;
+use std::io::{self, Read};
 
 use super::super::attributes;
 use super::super::snapshot::{self, SnapshotReader};
@@ -280,5 +280,17 @@ fn attributes_belong_to_one_set() {
     }
     for length in 0..octets.len() {
         assert!(attributes_of(sealed(&octets[..length])).is_err());
+        // A connection that breaks is not a file that is wrong.
+        let mut broken = octets[..length].chain(Broken);
+        let error = attributes::read(&mut broken, sealed(&octets).digest).unwrap_err();
+        assert_eq!(error.to_string(), "gone", "{length}");
+    }
+}
+
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "gone"))
     }
 }
