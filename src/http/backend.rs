@@ -34,7 +34,8 @@ pub struct Backend {
     /// Lists routers, at most so many. Called on a thread that may block.
     pub clients: Box<dyn Fn(usize) -> Result<Value, Refusal> + Send + Sync>,
     /// Finds a document, which is made first when it is not there or not of the snapshot that is
-    /// served. Awaited in the task of a connection, within the time of an answer.
+    /// served. Called in the task of a connection, where it must not block, and awaited there
+    /// within the time of an answer.
     pub documents: Box<dyn Fn(Document) -> Editing + Send + Sync>,
     /// What followers are told; `None` while there is no feed, or nothing to tell.
     pub feed: watch::Receiver<Option<Arc<Announcement>>>,
@@ -48,8 +49,13 @@ impl fmt::Debug for Backend {
     }
 }
 
-/// A document on its way.
-pub type Editing = Pin<Box<dyn Future<Output = Result<Arc<Edition>, Refusal>> + Send>>;
+/// A document that is there, or on its way.
+pub enum Editing {
+    /// It is there.
+    There(Arc<Edition>),
+    /// It is being made, or it turns out that it cannot be.
+    Coming(Pin<Box<dyn Future<Output = Result<Arc<Edition>, Refusal>> + Send>>),
+}
 
 /// A large document that is made of what is served.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

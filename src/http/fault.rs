@@ -28,6 +28,10 @@ impl Fault {
         Self::new(StatusCode::BAD_REQUEST, error)
     }
 
+    pub(super) fn method() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method")
+    }
+
     pub(super) fn late() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "no answer in time")
     }

@@ -1,5 +1,6 @@
 //! The feed for followers: its manifest, which can be waited for, and its files.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::future::pending;
 use std::io;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use tokio::time::timeout;
 use tracing::warn;
@@ -69,7 +70,7 @@ pub(super) async fn manifest(
             let same = known == Some(&*announcement.tag);
             let representation = represent(&announcement, form);
             match same {
-                true => files::unchanged(representation),
+                true => files::unchanged(&representation),
                 false => files::answer(shared, request, representation).await,
             }
         }
@@ -132,15 +133,15 @@ async fn wait(shared: &Shared, known: &str) {
     }
 }
 
-fn represent(announcement: &Announcement, form: Form) -> Representation {
+fn represent(announcement: &Announcement, form: Form) -> Representation<'_> {
     let caching = caching(date::now(), announcement.valid_until);
     Representation {
-        tag: announcement.tag.to_string(),
+        tag: Cow::Borrowed(&announcement.tag),
         modified: Some(announcement.issued),
         media_type: form.media_type(),
         coding: None,
         guidance: guidance(&caching),
-        content: Content::Octets(announcement.text.clone()),
+        content: Content::Octets(&announcement.text),
     }
 }
 
@@ -166,12 +167,10 @@ const MAX_STALE: u64 = 86_400;
 /// Files are named by what they are: a name never has other octets (RFC 8246).
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-fn guidance(caching: &str) -> HeaderMap {
+fn guidance(caching: &str) -> Cow<'static, [(HeaderName, HeaderValue)]> {
     let value = HeaderValue::from_str(caching).ok();
-    value
-        .map(|value| (header::CACHE_CONTROL, value))
-        .into_iter()
-        .collect()
+    let guidance = value.map(|value| (header::CACHE_CONTROL, value));
+    guidance.into_iter().collect()
 }
 
 /// Answers with a file of the feed. Only what is the name of one reaches the file system.
@@ -185,16 +184,31 @@ pub(super) async fn file(shared: &Shared, name: &str, request: &Parts) -> Respon
         )),
     };
     match found {
-        Ok(representation) => files::answer(shared, request, representation).await,
+        Ok((name, file, length)) => {
+            let representation = Representation {
+                // The name says it all, and is the same wherever the file is.
+                tag: Cow::Owned(name),
+                modified: None,
+                media_type: "application/octet-stream",
+                coding: None,
+                guidance: guidance(FOR_EVER),
+                content: Content::File {
+                    file: &file,
+                    length,
+                },
+            };
+            files::answer(shared, request, representation).await
+        }
         Err(fault) => at(&request.uri, fault),
     }
 }
 
-async fn find(shared: &Shared, name: FileName) -> Result<Representation, Fault> {
+/// The file with its name and its octets.
+async fn find(shared: &Shared, name: FileName) -> Result<(String, Arc<File>, u64), Fault> {
     let announcement = shared.backend.feed.borrow().clone();
     let folder = Arc::clone(&announcement.ok_or_else(absent)?.folder);
-    let tag = name.to_string();
-    let path = folder.join(&tag);
+    let name = name.to_string();
+    let path = folder.join(&name);
     let reads = shared.files.reads();
     let opened = async {
         let place = reads.acquire_owned().await.map_err(io::Error::other)?;
@@ -209,7 +223,7 @@ async fn find(shared: &Shared, name: FileName) -> Result<Representation, Fault> 
     let opened = opened.map_err(|_| Fault::late())?;
     let file = opened.map_err(|error| {
         if shared.may_complain() {
-            warn!(file = tag, %error, "cannot read a file of the feed");
+            warn!(file = name, %error, "cannot read a file of the feed");
         }
         Fault::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -220,18 +234,7 @@ async fn find(shared: &Shared, name: FileName) -> Result<Representation, Fault> 
         let reason = "no such file: the manifest names those that there are";
         Fault::new(StatusCode::NOT_FOUND, reason)
     })?;
-    Ok(Representation {
-        // The name says it all, and is the same wherever the file is.
-        tag,
-        modified: None,
-        media_type: "application/octet-stream",
-        coding: None,
-        guidance: guidance(FOR_EVER),
-        content: Content::File {
-            file: Arc::new(file),
-            length,
-        },
-    })
+    Ok((name, Arc::new(file), length))
 }
 
 /// Opens a plain file and gives its octets; `None` when there is none. A link is none, and what

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use tracing::{debug, error, warn};
 
 use super::access::{Access, Asker, Denied};
-use super::backend::{Backend, Command, Document, Refusal, Request};
+use super::backend::{Backend, Command, Refusal, Request};
 use super::counts::Counts;
 use super::documents;
 use super::explain;
@@ -73,7 +73,7 @@ impl Shared {
     }
 }
 
-/// The paths.
+/// The paths, but for those of [`documents`].
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(index))
@@ -85,11 +85,6 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/explain/{*prefix}", get(explained))
         .route("/api/v1/disagreement", get(disagreement))
         .route("/api/v1/clients", get(clients))
-        .route("/rpki.json", document(Document::Json))
-        .route("/rpki.json.jws", document(Document::Statement))
-        .route("/rpki.csv", document(Document::Csv))
-        .route("/rpki.bird", document(Document::Bird))
-        .route("/rpki.openbgpd", document(Document::OpenBgpd))
         .route("/feed/manifest.jws", manifest(feed::Form::Signed))
         .route("/feed/manifest.json", manifest(feed::Form::Plain))
         .route("/feed/{name}", get(feed_file))
@@ -97,37 +92,30 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/api/v1/refresh", post(refresh))
         .route("/api/v1/approve", post(approve))
         .fallback(async |uri: Uri| at(&uri, Fault::new(StatusCode::NOT_FOUND, "no such path")))
-        .method_not_allowed_fallback(async |uri: Uri| {
-            let fault = Fault::new(StatusCode::METHOD_NOT_ALLOWED, "not with this method");
-            at(&uri, fault)
-        })
+        .method_not_allowed_fallback(async |uri: Uri| at(&uri, Fault::method()))
         .with_state(shared)
 }
 
 /// Answers one request, in bounded time, whatever it is. A body that comes out of a file follows
 /// for as long as the peer goes on taking it.
 pub(super) async fn answer(
-    router: Router,
+    router: &Router,
     shared: &Shared,
-    asker: Asker,
+    asker: &Asker,
     request: hyper::Request<Incoming>,
 ) -> Response {
-    let limits = shared.limits;
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
     let uri = head.uri.clone();
     let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut response = if stated > limits.body_octets {
-        at(&uri, Fault::too_large(&limits))
+    let mut response = if stated > shared.limits.body_octets {
+        at(&uri, Fault::too_large(&shared.limits))
+    } else if let Some(document) = documents::at_path(uri.path()) {
+        // What is asked for a thousand times a second takes no detour.
+        documents::answer(shared, document, &head).await
     } else {
-        head.extensions.insert(asker);
         let request = hyper::Request::from_parts(head, Body::new(body));
-        // A body may take its time, then its answer.
-        let whole = limits.request * 2 + limits.command;
-        match timeout(whole, router.oneshot(request)).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-            Err(_) => at(&uri, Fault::late()),
-        }
+        // In a place of its own, so that the way of the documents has little to move.
+        Box::pin(route(router.clone(), shared.limits, asker.clone(), request)).await
     };
     // RFC 9110 §8.6: if at all, a 304 has the length of what it stands for.
     let bodiless = response.status() == StatusCode::NOT_MODIFIED;
@@ -143,6 +131,24 @@ pub(super) async fn answer(
     shared.counts.answered(status);
     debug!(path = uri.path(), status, "http request");
     response
+}
+
+/// Answers what has its path in the router.
+async fn route(
+    router: Router,
+    limits: Limits,
+    asker: Asker,
+    mut request: http::Request<Body>,
+) -> Response {
+    let uri = request.uri().clone();
+    request.extensions_mut().insert(asker);
+    // A body may take its time, then its answer.
+    let whole = limits.request * 2 + limits.command;
+    match timeout(whole, router.oneshot(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => at(&uri, Fault::late()),
+    }
 }
 
 // What looks.
@@ -258,16 +264,6 @@ fn entries(query: Result<Query<LimitQuery>, QueryRejection>) -> Result<usize, Fa
         return Err(Fault::bad(reason));
     }
     Ok(limit)
-}
-
-/// Where a document is.
-fn document(document: Document) -> MethodRouter<Arc<Shared>> {
-    get(
-        async move |State(shared): State<Arc<Shared>>, request: http::Request<Body>| {
-            let (request, _) = request.into_parts();
-            documents::answer(&shared, document, &request).await
-        },
-    )
 }
 
 #[derive(Debug, Deserialize)]

@@ -291,10 +291,8 @@ where
     let limits = shared.limits;
     let mut stop = shared.stop.clone();
     let name = asker.to_string();
-    let service = service_fn(move |request| {
-        let (shared, router) = (Arc::clone(&shared), router.clone());
-        let asker = asker.clone();
-        async move { Ok::<_, Infallible>(routes::answer(router, &shared, asker, request).await) }
+    let service = service_fn(|request| async {
+        Ok::<_, Infallible>(routes::answer(&router, &shared, &asker, request).await)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use rutter::http::backend::Editing;
 use rutter::http::metrics::Exposition;
 use rutter::http::shape::Status;
 use rutter::http::{Access, Backend, Command, Limits, Refusal, RefusalKind, Request, Server};
@@ -107,7 +108,7 @@ fn backend(ready: bool, commands: mpsc::Sender<Request>) -> Backend {
         explain: Box::new(|_, _| Ok(Value::Null)),
         disagreement: Box::new(|_| Ok(Value::Null)),
         clients: Box::new(|_| Ok(Value::Null)),
-        documents: Box::new(|_| Box::pin(std::future::pending())),
+        documents: Box::new(|_| Editing::Coming(Box::pin(std::future::pending()))),
         feed: watch::channel(None).1,
         commands,
     }

@@ -15,6 +15,7 @@ mod make;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,21 +185,24 @@ impl Exporter {
     /// A document of what is served now, or was served when it was asked for. Where that takes too
     /// long, one of before if there is one.
     pub fn document(&self, document: Document) -> Editing {
+        let Some(asked) = self.store.snapshot().map(|served| Key::of(&served)) else {
+            let none = Refusal::new(RefusalKind::Unavailable, "no data to make a document of");
+            return Editing::Coming(Box::pin(ready(Err(none))));
+        };
+        self.wishes.want(document);
+        let before = {
+            let editions = self.editions.borrow();
+            let complete = editions.complete.get(&document);
+            if let Some(current) = complete.filter(|complete| complete.is_of(&asked)) {
+                return Editing::There(Arc::clone(&current.edition));
+            }
+            editions.attempts
+        };
         let (store, wishes) = (Arc::clone(&self.store), Arc::clone(&self.wishes));
+        // It has seen nothing yet, so that what comes from here on is seen at once.
         let mut editions = self.editions.clone();
-        Box::pin(async move {
-            let none = || Refusal::new(RefusalKind::Unavailable, "no data to make a document of");
+        Editing::Coming(Box::pin(async move {
             let served = || store.snapshot().map(|served| Key::of(&served));
-            let asked = served().ok_or_else(none)?;
-            wishes.want(document);
-            let before = {
-                let editions = editions.borrow_and_update();
-                let complete = editions.complete.get(&document);
-                if let Some(current) = complete.filter(|complete| complete.is_of(&asked)) {
-                    return Ok(Arc::clone(&current.edition));
-                }
-                editions.attempts
-            };
             wishes.news.notify_one();
             let deadline = Instant::now() + PATIENCE;
             loop {
@@ -228,7 +232,7 @@ impl Exporter {
                     .map(|one| Arc::clone(&one.edition))
                     .ok_or_else(late);
             }
-        })
+        }))
     }
 }
 

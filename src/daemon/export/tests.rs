@@ -78,14 +78,20 @@ impl Running {
     }
 
     async fn ask(&self, document: Document) -> Result<Arc<Edition>, Refusal> {
-        timeout(WAIT, self.exporter.document(document))
-            .await
-            .unwrap()
+        match self.exporter.document(document) {
+            Editing::There(edition) => Ok(edition),
+            Editing::Coming(editing) => timeout(WAIT, editing).await.unwrap(),
+        }
     }
 
     /// Asks for a document, and waits until it is being made.
-    async fn making(&self, document: Document) -> Editing {
-        let mut asked = self.exporter.document(document);
+    async fn making(
+        &self,
+        document: Document,
+    ) -> impl Future<Output = Result<Arc<Edition>, Refusal>> + use<> {
+        let Editing::Coming(mut asked) = self.exporter.document(document) else {
+            panic!("{document:?} is there already");
+        };
         let first = poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await;
         assert!(first.is_pending());
         while self.exporter.wishes.wants(document) {

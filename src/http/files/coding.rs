@@ -9,19 +9,20 @@ use super::super::backend::Form;
 /// The form that the client likes best, and of those it likes as well the smallest; `None` when it
 /// takes none.
 pub(in crate::http) fn choose<'a>(headers: &HeaderMap, forms: &'a [Form]) -> Option<&'a Form> {
+    let members: Vec<_> = members(headers).collect();
     let weighed = forms
         .iter()
-        .map(|form| (weight(headers, form.coding), form));
+        .map(|form| (weight(&members, form.coding), form));
     let taken = weighed.filter(|(weight, _)| *weight > 0);
     let best = taken.max_by_key(|(weight, form)| (*weight, Reverse(form.length)));
     best.map(|(_, form)| form)
 }
 
 /// How much a client likes a coding, in thousandths.
-fn weight(headers: &HeaderMap, coding: Option<&str>) -> u16 {
+fn weight(members: &[(&str, u16)], coding: Option<&str>) -> u16 {
     let name = coding.unwrap_or("identity");
     let mut any = None;
-    for (word, weight) in members(headers) {
+    for &(word, weight) in members {
         if is(word, name) {
             return weight;
         }

@@ -10,6 +10,7 @@ pub(super) mod coding;
 pub(super) mod conditions;
 pub(super) mod date;
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
@@ -31,9 +32,9 @@ use crate::payload::UnixTime;
 
 /// What a path has to give: the selected representation of RFC 9110 §3.2.
 #[derive(Debug)]
-pub(super) struct Representation {
+pub(super) struct Representation<'a> {
     /// Its strong validator, without quotes.
-    pub(super) tag: String,
+    pub(super) tag: Cow<'a, str>,
     /// When what it says came to be, `None` when that is not told.
     pub(super) modified: Option<UnixTime>,
     /// Its media type.
@@ -41,26 +42,26 @@ pub(super) struct Representation {
     /// The coding that it is in.
     pub(super) coding: Option<&'static str>,
     /// What caches are told, with a 304 as well.
-    pub(super) guidance: HeaderMap,
+    pub(super) guidance: Cow<'a, [(HeaderName, HeaderValue)]>,
     /// Its octets.
-    pub(super) content: Content,
+    pub(super) content: Content<'a>,
 }
 
 /// Octets, wherever they are.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum Content<'a> {
     /// In memory: a few kilobytes.
-    Octets(Bytes),
+    Octets(&'a Bytes),
     /// In a file.
     File {
         /// The file, to be read at positions.
-        file: Arc<File>,
+        file: &'a Arc<File>,
         /// How many of its octets count.
         length: u64,
     },
 }
 
-impl Content {
+impl Content<'_> {
     fn length(&self) -> u64 {
         match self {
             Self::Octets(octets) => u64::try_from(octets.len()).unwrap_or(u64::MAX),
@@ -115,7 +116,7 @@ impl Room {
 pub(super) async fn answer(
     shared: &Shared,
     request: &Parts,
-    representation: Representation,
+    representation: Representation<'_>,
 ) -> Response {
     let length = representation.content.length();
     let now = date::now();
@@ -129,7 +130,7 @@ pub(super) async fn answer(
     let (status, range) = match outcome {
         Outcome::Whole => (StatusCode::OK, 0..length),
         Outcome::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Outcome::Unchanged => return unchanged(representation),
+        Outcome::Unchanged => return unchanged(&representation),
         Outcome::Failed => {
             let fault = Fault::new(StatusCode::PRECONDITION_FAILED, "it is another one by now");
             return at(&request.uri, fault);
@@ -143,8 +144,7 @@ pub(super) async fn answer(
             return response;
         }
     };
-    let mut headers = representation.guidance;
-    insert(&mut headers, header::ETAG, &quoted(&representation.tag));
+    let mut headers = recognition(&representation);
     if let Some(modified) = validators.modified.and_then(date::write) {
         insert(&mut headers, header::LAST_MODIFIED, &modified);
     }
@@ -179,14 +179,32 @@ pub(super) async fn answer(
 
 /// Says that who asks has it already. RFC 9110 §15.4.5 wants what a 200 would tell caches, and
 /// nothing that describes a body.
-pub(super) fn unchanged(representation: Representation) -> Response {
-    let mut headers = representation.guidance;
-    insert(&mut headers, header::ETAG, &quoted(&representation.tag));
-    (StatusCode::NOT_MODIFIED, headers).into_response()
+pub(super) fn unchanged(representation: &Representation<'_>) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    *response.headers_mut() = recognition(representation);
+    response
+}
+
+/// Room for the headers of any answer, so that none has to grow.
+const HEADERS: usize = 12;
+
+/// The headers that go with a 200 and with a 304.
+fn recognition(representation: &Representation<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    for (name, value) in representation.guidance.iter() {
+        headers.insert(name, value.clone());
+    }
+    // One allocation; what a format writes grows with each piece.
+    let tag = ["\"", &*representation.tag, "\""].concat();
+    if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::from(tag)) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers
 }
 
 /// The body with this range of the content.
-async fn send(shared: &Shared, content: Content, range: Range<u64>) -> Result<Body, Fault> {
+async fn send(shared: &Shared, content: Content<'_>, range: Range<u64>) -> Result<Body, Fault> {
     let file = match content {
         Content::Octets(octets) => {
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(octets.len());
@@ -194,7 +212,7 @@ async fn send(shared: &Shared, content: Content, range: Range<u64>) -> Result<Bo
                 octets.slice(place(range.start)..place(range.end)),
             ));
         }
-        Content::File { file, .. } => file,
+        Content::File { file, .. } => Arc::clone(file),
     };
     let place = Arc::clone(&shared.files.bodies).acquire_owned();
     let place = timeout(shared.limits.request, place).await;
@@ -205,11 +223,6 @@ async fn send(shared: &Shared, content: Content, range: Range<u64>) -> Result<Bo
     let until = Instant::now() + shared.limits.body;
     let reads = shared.files.reads();
     Ok(Body::new(FileBody::new(file, range, until, reads, place)))
-}
-
-/// An entity tag as it stands in headers.
-fn quoted(tag: &str) -> String {
-    format!("\"{tag}\"")
 }
 
 /// Sets a header; what cannot stand in one is left out.

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::access::Asker;
-use super::backend::{Announcement, Edition, Form};
+use super::backend::{Announcement, Editing, Edition, Form};
 use super::metrics::Metric;
 use super::routes::{Shared, router};
 use super::server::serve;
@@ -281,7 +281,7 @@ fn backend(ready: Ready, commands: mpsc::Sender<Request>, exports: &Exports) -> 
         clients: Box::new(|limit| Ok(json!({ "total": 0, "limit": limit }))),
         documents: Box::new(move |_| {
             let edition = edition.lock().unwrap().clone();
-            Box::pin(async { edition })
+            Editing::Coming(Box::pin(async { edition }))
         }),
         feed: exports.feed.subscribe(),
         commands,

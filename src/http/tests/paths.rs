@@ -159,12 +159,23 @@ async fn what_is_not_there_is_json_below_api_and_text_elsewhere() {
         .fails_with(405, "not with this method");
     let text = running.get("/favicon.ico").await;
     assert_eq!((text.status, text.body.as_str()), (404, "no such path\n"));
-    let post = Answer::read(&running.ask(request("POST", "/metrics", "", "")).await);
-    assert_eq!(
-        (post.status, post.body.as_str()),
-        (405, "not with this method\n")
-    );
-    assert_eq!(post.header("allow"), Some("GET,HEAD"));
+    for (path, body) in [
+        ("/metrics", ""),
+        ("/rpki.json", ""),
+        ("/rpki.csv", "{}"),
+        ("/feed/manifest.jws", ""),
+    ] {
+        for method in ["POST", "DELETE"] {
+            let refused = running.ask(request(method, path, "", body)).await;
+            let refused = Answer::read(&refused);
+            assert_eq!(
+                (refused.status, refused.body.as_str()),
+                (405, "not with this method\n"),
+                "{method} {path}"
+            );
+            assert_eq!(refused.header("allow"), Some("GET,HEAD"));
+        }
+    }
     running.end().await;
 }
 
