@@ -115,7 +115,8 @@ pub(super) async fn answer(
     } else {
         let request = hyper::Request::from_parts(head, Body::new(body));
         // In a place of its own, so that the way of the documents has little to move.
-        Box::pin(route(router.clone(), shared.limits, asker.clone(), request)).await
+        let routed = Box::pin(route(router.clone(), shared.limits, asker.clone(), request)).await;
+        routed.unwrap_or_else(|fault| at(&uri, fault))
     };
     // RFC 9110 §8.6: if at all, a 304 has the length of what it stands for.
     let bodiless = response.status() == StatusCode::NOT_MODIFIED;
@@ -139,15 +140,14 @@ async fn route(
     limits: Limits,
     asker: Asker,
     mut request: http::Request<Body>,
-) -> Response {
-    let uri = request.uri().clone();
+) -> Result<Response, Fault> {
     request.extensions_mut().insert(asker);
     // A body may take its time, then its answer.
     let whole = limits.request * 2 + limits.command;
     match timeout(whole, router.oneshot(request)).await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => Ok(response),
         Ok(Err(never)) => match never {},
-        Err(_) => at(&uri, Fault::late()),
+        Err(_) => Err(Fault::late()),
     }
 }
 

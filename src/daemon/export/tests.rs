@@ -179,6 +179,19 @@ async fn nobody_is_given_a_document_of_before() {
     running.end().await;
 }
 
+#[tokio::test]
+async fn a_document_that_comes_before_it_is_waited_for_is_seen() {
+    let running = Running::start(plain());
+    running.publish(&first(&[1]));
+    let Editing::Coming(mut asked) = running.exporter.document(Document::Json) else {
+        panic!("nothing is made yet");
+    };
+    let made = running.ask(Document::Json).await.unwrap();
+    let at_once = poll_fn(|context| Poll::Ready(asked.as_mut().poll(context))).await;
+    assert!(matches!(at_once, Poll::Ready(Ok(edition)) if Arc::ptr_eq(&edition, &made)));
+    running.end().await;
+}
+
 /// A follower hears of payloads first, and then of what its leader knows of them.
 #[tokio::test]
 async fn a_document_is_made_anew_when_more_is_known_of_the_same_payloads() {

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::{Answer, Memory, Running, edition, request, rest, within};
+use crate::http::backend::Document;
 use crate::http::files::body::CHUNK;
 use crate::http::{Limits, Refusal, RefusalKind};
 
@@ -49,6 +50,26 @@ async fn a_document_comes_with_validators_and_says_what_caches_may_do() {
             ("x-content-type-options", "nosniff"),
         ];
         assert_eq!(headers(&answer), expected, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_path_has_its_document() {
+    let memory = Memory::start(Limits::default());
+    let documents = [
+        Document::Json,
+        Document::Statement,
+        Document::Csv,
+        Document::Bird,
+        Document::OpenBgpd,
+    ];
+    for (path, document) in PATHS.into_iter().zip(documents) {
+        assert_eq!(memory.get(path).await.status, 200);
+        assert_eq!(memory.exports.asked.lock().unwrap().take(), Some(document));
+    }
+    for other in ["/rpki.json/", "/rpki", "/RPKI.json", "/rpki.csv.jws"] {
+        assert_eq!(memory.get(other).await.status, 404, "{other}");
+        assert_eq!(*memory.exports.asked.lock().unwrap(), None, "{other}");
     }
 }
 

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::access::Asker;
-use super::backend::{Announcement, Editing, Edition, Form};
+use super::backend::{Announcement, Document, Editing, Edition, Form};
 use super::metrics::Metric;
 use super::routes::{Shared, router};
 use super::server::serve;
@@ -202,6 +202,8 @@ impl Memory {
 struct Exports {
     /// What every document is.
     edition: Arc<Mutex<Result<Arc<Edition>, Refusal>>>,
+    /// Which document was asked for last.
+    asked: Arc<Mutex<Option<Document>>>,
     feed: watch::Sender<Option<Arc<Announcement>>>,
 }
 
@@ -210,6 +212,7 @@ impl Exports {
         let edition = edition(folder, "1-2", &"[]\n".repeat(100));
         Self {
             edition: Arc::new(Mutex::new(Ok(Arc::new(edition)))),
+            asked: Arc::default(),
             feed: watch::channel(Some(Arc::new(announcement(folder, "tag-1")))).0,
         }
     }
@@ -262,7 +265,7 @@ fn announcement(folder: &Path, tag: &str) -> Announcement {
 }
 
 fn backend(ready: Ready, commands: mpsc::Sender<Request>, exports: &Exports) -> Backend {
-    let edition = Arc::clone(&exports.edition);
+    let (edition, asked) = (Arc::clone(&exports.edition), Arc::clone(&exports.asked));
     Backend {
         status: Box::new(move || status(ready.clone())),
         metrics: Box::new(|out| {
@@ -279,9 +282,13 @@ fn backend(ready: Ready, commands: mpsc::Sender<Request>, exports: &Exports) -> 
             limit => Ok(json!({ "limit": limit })),
         }),
         clients: Box::new(|limit| Ok(json!({ "total": 0, "limit": limit }))),
-        documents: Box::new(move |_| {
-            let edition = edition.lock().unwrap().clone();
-            Editing::Coming(Box::pin(async { edition }))
+        documents: Box::new(move |document| {
+            *asked.lock().unwrap() = Some(document);
+            match edition.lock().unwrap().clone() {
+                // One is there already, the others come.
+                Ok(edition) if document == Document::Json => Editing::There(edition),
+                edition => Editing::Coming(Box::pin(async { edition })),
+            }
         }),
         feed: exports.feed.subscribe(),
         commands,
