@@ -15,6 +15,8 @@ use ipnet::IpNet;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::documents;
+use super::files::Recognition;
 use super::metrics::Exposition;
 use super::shape::{Problem, Status};
 use crate::payload::{Asn, UnixTime};
@@ -94,6 +96,20 @@ pub struct Form {
     pub file: Arc<File>,
     /// Its octets.
     pub length: u64,
+    /// Made once, because it is asked for all the time.
+    pub(super) recognition: Recognition,
+}
+
+impl Form {
+    /// A form of the edition with this tag.
+    pub fn new(tag: &str, coding: Option<&'static str>, file: Arc<File>, length: u64) -> Self {
+        Self {
+            coding,
+            file,
+            length,
+            recognition: documents::recognition(tag, coding),
+        }
+    }
 }
 
 /// What followers are told.

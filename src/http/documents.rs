@@ -6,14 +6,14 @@
 use std::borrow::Cow;
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::time::timeout;
 
 use super::backend::{Document, Editing, Edition};
 use super::counts::Counts;
 use super::fault::{Fault, at};
-use super::files::{self, Content, Representation, coding};
+use super::files::{self, Content, Recognition, Representation, coding};
 use super::routes::Shared;
 
 /// The document with this path.
@@ -32,13 +32,7 @@ pub(super) fn at_path(path: &str) -> Option<Document> {
 /// document and the signed statement of it seldom differ; without that second nginx would keep
 /// nothing and ask for the whole each time. While the server is away, as during an upgrade, it may
 /// go on with what it has.
-static GUIDANCE: [(HeaderName, HeaderValue); 2] = [
-    (
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=1, stale-if-error=600"),
-    ),
-    (header::VARY, VARY),
-];
+const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=1, stale-if-error=600");
 
 /// Each coding has its own octets. What is refused for its codings depends on them as well.
 const VARY: HeaderValue = HeaderValue::from_static("accept-encoding");
@@ -70,23 +64,27 @@ pub(super) async fn answer(shared: &Shared, document: Document, request: &Parts)
     }
 }
 
+/// What a form of an edition is recognised by.
+pub(super) fn recognition(edition: &str, coding: Option<&str>) -> Recognition {
+    let guidance = [(header::CACHE_CONTROL, CACHING), (header::VARY, VARY)];
+    // RFC 9110 §8.8.3.3: other octets, another tag.
+    match coding {
+        None => Recognition::new(edition, guidance),
+        Some(coding) => Recognition::new(format!("{edition}-{coding}"), guidance),
+    }
+}
+
 /// The edition in the coding that this client gets.
 fn select<'a>(edition: &'a Edition, headers: &HeaderMap) -> Result<Representation<'a>, Fault> {
     let form = coding::choose(headers, &edition.forms).ok_or_else(|| {
         let reason = "only in codings that `Accept-Encoding` refuses";
         Fault::new(StatusCode::NOT_ACCEPTABLE, reason)
     })?;
-    // RFC 9110 §8.8.3.3: other octets, another tag.
-    let tag = match form.coding {
-        None => Cow::Borrowed(&*edition.tag),
-        Some(coding) => Cow::Owned(format!("{}-{coding}", edition.tag)),
-    };
     Ok(Representation {
-        tag,
+        recognition: Cow::Borrowed(&form.recognition),
         modified: Some(edition.modified),
         media_type: edition.media_type,
         coding: form.coding,
-        guidance: Cow::Borrowed(&GUIDANCE),
         content: Content::File {
             file: &form.file,
             length: form.length,

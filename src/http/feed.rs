@@ -17,7 +17,7 @@ use tracing::warn;
 use super::backend::Announcement;
 use super::counts::Counts;
 use super::fault::{Fault, at};
-use super::files::{self, Content, Representation, date};
+use super::files::{self, Content, Recognition, Representation, date};
 use super::routes::Shared;
 use super::server::told;
 use crate::feed::{FileName, WAITED};
@@ -136,11 +136,10 @@ async fn wait(shared: &Shared, known: &str) {
 fn represent(announcement: &Announcement, form: Form) -> Representation<'_> {
     let caching = caching(date::now(), announcement.valid_until);
     Representation {
-        tag: Cow::Borrowed(&announcement.tag),
+        recognition: Cow::Owned(Recognition::new(&*announcement.tag, guidance(&caching))),
         modified: Some(announcement.issued),
         media_type: form.media_type(),
         coding: None,
-        guidance: guidance(&caching),
         content: Content::Octets(&announcement.text),
     }
 }
@@ -167,10 +166,9 @@ const MAX_STALE: u64 = 86_400;
 /// Files are named by what they are: a name never has other octets (RFC 8246).
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-fn guidance(caching: &str) -> Cow<'static, [(HeaderName, HeaderValue)]> {
-    let value = HeaderValue::from_str(caching).ok();
-    let guidance = value.map(|value| (header::CACHE_CONTROL, value));
-    guidance.into_iter().collect()
+fn guidance(caching: &str) -> Option<(HeaderName, HeaderValue)> {
+    let value = HeaderValue::from_str(caching).ok()?;
+    Some((header::CACHE_CONTROL, value))
 }
 
 /// Answers with a file of the feed. Only what is the name of one reaches the file system.
@@ -187,11 +185,10 @@ pub(super) async fn file(shared: &Shared, name: &str, request: &Parts) -> Respon
         Ok((name, file, length)) => {
             let representation = Representation {
                 // The name says it all, and is the same wherever the file is.
-                tag: Cow::Owned(name),
+                recognition: Cow::Owned(Recognition::new(name, guidance(FOR_EVER))),
                 modified: None,
                 media_type: "application/octet-stream",
                 coding: None,
-                guidance: guidance(FOR_EVER),
                 content: Content::File {
                     file: &file,
                     length,

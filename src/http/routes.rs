@@ -105,32 +105,32 @@ pub(super) async fn answer(
     request: hyper::Request<Incoming>,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let uri = head.uri.clone();
     let stated = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut response = if stated > shared.limits.body_octets {
-        at(&uri, Fault::too_large(&shared.limits))
-    } else if let Some(document) = documents::at_path(uri.path()) {
+    let (mut response, uri) = if stated > shared.limits.body_octets {
+        let response = at(&head.uri, Fault::too_large(&shared.limits));
+        (response, head.uri)
+    } else if let Some(document) = documents::at_path(head.uri.path()) {
         // What is asked for a thousand times a second takes no detour.
-        documents::answer(shared, document, &head).await
+        let response = documents::answer(shared, document, &head).await;
+        (response, head.uri)
     } else {
+        let uri = head.uri.clone();
         let request = hyper::Request::from_parts(head, Body::new(body));
         // In a place of its own, so that the way of the documents has little to move.
         let routed = Box::pin(route(router.clone(), shared.limits, asker.clone(), request)).await;
-        routed.unwrap_or_else(|fault| at(&uri, fault))
+        (routed.unwrap_or_else(|fault| at(&uri, fault)), uri)
     };
-    // RFC 9110 §8.6: if at all, a 304 has the length of what it stands for.
-    let bodiless = response.status() == StatusCode::NOT_MODIFIED;
-    let headers = response.headers_mut();
-    if bodiless {
-        headers.remove(header::CONTENT_LENGTH);
+    let status = response.status();
+    // A 304 says what its 200 said, and has no octets that could be taken for something else.
+    if status != StatusCode::NOT_MODIFIED {
+        let headers = response.headers_mut();
+        let no_store = HeaderValue::from_static("no-store");
+        headers.entry(header::CACHE_CONTROL).or_insert(no_store);
+        let nosniff = HeaderValue::from_static("nosniff");
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     }
-    let no_store = HeaderValue::from_static("no-store");
-    headers.entry(header::CACHE_CONTROL).or_insert(no_store);
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    let status = response.status().as_u16();
-    shared.counts.answered(status);
-    debug!(path = uri.path(), status, "http request");
+    shared.counts.answered(status.as_u16());
+    debug!(path = uri.path(), status = status.as_u16(), "http request");
     response
 }
 
@@ -145,7 +145,13 @@ async fn route(
     // A body may take its time, then its answer.
     let whole = limits.request * 2 + limits.command;
     match timeout(whole, router.oneshot(request)).await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(mut response)) => {
+            // RFC 9110 §8.6: if at all, a 304 has the length of what it stands for.
+            if response.status() == StatusCode::NOT_MODIFIED {
+                response.headers_mut().remove(header::CONTENT_LENGTH);
+            }
+            Ok(response)
+        }
         Ok(Err(never)) => match never {},
         Err(_) => Err(Fault::late()),
     }

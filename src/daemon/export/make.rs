@@ -99,8 +99,8 @@ impl Made {
 impl Making {
     /// Makes it. Blocks.
     pub(super) fn make(&self) -> Result<Made, ExportError> {
-        let (forms, digest) = self.render()?;
         let tag = self.tag();
+        let (forms, digest) = self.render(&tag)?;
         let statement = match (self.document, &self.recipe.keys.sign) {
             (Document::Json, Some(key)) => Some(self.sign(key, digest)?),
             _ => None,
@@ -147,7 +147,7 @@ impl Making {
     }
 
     /// Writes it into files, in all codings at once.
-    fn render(&self) -> Result<(Vec<Form>, Digest), ExportError> {
+    fn render(&self, tag: &str) -> Result<(Vec<Form>, Digest), ExportError> {
         let wrong = |error| ExportError::Write(self.folder.clone(), error);
         let gortr = self.gortr()?;
         let create = || file::nameless(&self.folder);
@@ -174,9 +174,9 @@ impl Making {
         };
         let digest = write().map_err(wrong)?;
         let forms = vec![
-            form(None, plain).map_err(wrong)?,
-            form(Some("gzip"), gzip).map_err(wrong)?,
-            form(Some("zstd"), zstd).map_err(wrong)?,
+            form(tag, None, plain).map_err(wrong)?,
+            form(tag, Some("gzip"), gzip).map_err(wrong)?,
+            form(tag, Some("zstd"), zstd).map_err(wrong)?,
         ];
         Ok((forms, digest))
     }
@@ -251,7 +251,7 @@ impl Making {
         let made = || {
             let file = file::nameless(&self.folder)?;
             (&file).write_all(text.as_bytes())?;
-            form(None, file)
+            form(tag, None, file)
         };
         let form = made().map_err(|error| ExportError::Write(self.folder.clone(), error))?;
         Ok(Edition {
@@ -264,14 +264,9 @@ impl Making {
 }
 
 /// A file that is complete.
-fn form(coding: Option<&'static str>, file: File) -> io::Result<Form> {
+fn form(tag: &str, coding: Option<&'static str>, file: File) -> io::Result<Form> {
     let length = file.metadata()?.len();
-    let file = Arc::new(file);
-    Ok(Form {
-        coding,
-        file,
-        length,
-    })
+    Ok(Form::new(tag, coding, Arc::new(file), length))
 }
 
 /// `signature` and `signatureDate`.

@@ -83,11 +83,7 @@ mod tests {
     fn forms() -> Vec<Form> {
         let file = Arc::new(File::open("/dev/null").unwrap());
         [(None, 100), (Some("gzip"), 20), (Some("zstd"), 10)]
-            .map(|(coding, length)| Form {
-                coding,
-                file: Arc::clone(&file),
-                length,
-            })
+            .map(|(coding, length)| Form::new("1", coding, Arc::clone(&file), length))
             .into()
     }
 

@@ -80,8 +80,9 @@ impl Tag<'_> {
 
 /// The tags in all lines of a header, up to what is malformed in a line; `None` without one.
 fn tags(headers: &HeaderMap, name: HeaderName) -> Option<impl Iterator<Item = Tag<'_>>> {
-    let lines = headers.contains_key(&name).then(|| headers.get_all(name))?;
-    let lines = lines.into_iter().filter_map(|line| line.to_str().ok());
+    let mut lines = headers.get_all(name).into_iter().peekable();
+    lines.peek()?;
+    let lines = lines.filter_map(|line| line.to_str().ok());
     Some(lines.flat_map(|mut line| {
         std::iter::from_fn(move || {
             let (tag, rest) = next_tag(line)?;

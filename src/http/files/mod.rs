@@ -33,18 +33,37 @@ use crate::payload::UnixTime;
 /// What a path has to give: the selected representation of RFC 9110 §3.2.
 #[derive(Debug)]
 pub(super) struct Representation<'a> {
-    /// Its strong validator, without quotes.
-    pub(super) tag: Cow<'a, str>,
+    /// What it is recognised by.
+    pub(super) recognition: Cow<'a, Recognition>,
     /// When what it says came to be, `None` when that is not told.
     pub(super) modified: Option<UnixTime>,
     /// Its media type.
     pub(super) media_type: &'static str,
     /// The coding that it is in.
     pub(super) coding: Option<&'static str>,
-    /// What caches are told, with a 304 as well.
-    pub(super) guidance: Cow<'a, [(HeaderName, HeaderValue)]>,
     /// Its octets.
     pub(super) content: Content<'a>,
+}
+
+/// What clients and caches recognise a representation by: its headers that go with a 304, too.
+#[derive(Clone, Debug)]
+pub(super) struct Recognition {
+    /// Its strong validator, without quotes.
+    tag: Box<str>,
+    headers: HeaderMap,
+}
+
+impl Recognition {
+    /// With this strong validator, without quotes, and what caches are told.
+    pub(super) fn new(
+        tag: impl Into<Box<str>>,
+        guidance: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Self {
+        let tag = tag.into();
+        let mut headers: HeaderMap = guidance.into_iter().collect();
+        insert(&mut headers, header::ETAG, &format!("\"{tag}\""));
+        Self { tag, headers }
+    }
 }
 
 /// Octets, wherever they are.
@@ -121,7 +140,7 @@ pub(super) async fn answer(
     let length = representation.content.length();
     let now = date::now();
     let validators = Validators {
-        tag: &representation.tag,
+        tag: &representation.recognition.tag,
         // RFC 9110 §8.8.2.1: never later than the answer, whatever clock it came from.
         modified: representation.modified.map(|modified| modified.min(now)),
         length,
@@ -144,7 +163,7 @@ pub(super) async fn answer(
             return response;
         }
     };
-    let mut headers = recognition(&representation);
+    let mut headers = representation.recognition.headers.clone();
     if let Some(modified) = validators.modified.and_then(date::write) {
         insert(&mut headers, header::LAST_MODIFIED, &modified);
     }
@@ -182,25 +201,10 @@ pub(super) async fn answer(
 pub(super) fn unchanged(representation: &Representation<'_>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    *response.headers_mut() = recognition(representation);
     response
-}
-
-/// Room for the headers of a 304, so that they need not grow.
-const HEADERS: usize = 6;
-
-/// The headers that go with a 200 and with a 304.
-fn recognition(representation: &Representation<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(HEADERS);
-    for (name, value) in representation.guidance.iter() {
-        headers.insert(name, value.clone());
-    }
-    // One allocation; what a format writes grows with each piece.
-    let tag = ["\"", &*representation.tag, "\""].concat();
-    if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::from(tag)) {
-        headers.insert(header::ETAG, tag);
-    }
-    headers
+        .headers_mut()
+        .clone_from(&representation.recognition.headers);
+    response
 }
 
 /// The body with this range of the content.

@@ -126,7 +126,6 @@ async fn who_has_it_is_told_so_and_no_more() {
                 ("cache-control", CACHING),
                 ("etag", "\"1-2\""),
                 ("vary", "accept-encoding"),
-                ("x-content-type-options", "nosniff"),
             ];
             assert_eq!(headers(&answer), expected, "{known}");
         }

@@ -237,11 +237,7 @@ fn edition(folder: &Path, tag: &str, text: &str) -> Edition {
         let file = Arc::new(File::open(&path).unwrap());
         std::fs::remove_file(&path).unwrap();
         let length = text.len().try_into().unwrap();
-        Form {
-            coding,
-            file,
-            length,
-        }
+        Form::new(tag, coding, file, length)
     });
     Edition {
         tag: tag.into(),
