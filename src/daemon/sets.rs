@@ -17,6 +17,31 @@ const PIECE: usize = 1 << 17;
 /// How many pieces there are at most, until they are part of the digest.
 const PIECES: usize = 4;
 
+/// Reads a set from its file, of which the digest is made elsewhere: the set must not count before
+/// that is found right. Costs a pass, and memory for the set. Blocks.
+///
+/// # Errors
+///
+/// Those of [`read`], but for another digest.
+pub(super) fn read_unsealed(
+    input: &mut impl Read,
+    expected: Digest,
+) -> io::Result<Result<PayloadSet, FeedError>> {
+    let limit = u64::try_from(PIECE).unwrap_or(u64::MAX);
+    let mut reader = SnapshotReader::new(expected);
+    let mut piece = Vec::with_capacity(PIECE);
+    loop {
+        piece.clear();
+        input.by_ref().take(limit).read_to_end(&mut piece)?;
+        if piece.is_empty() {
+            return Ok(reader.finish_unsealed());
+        }
+        if let Err(error) = reader.push(&piece) {
+            return Ok(Err(error));
+        }
+    }
+}
+
 /// Reads a set from its file, while a thread beside makes the digest of it. Costs a pass, and
 /// memory for the set and for less than a MiB of the file. Blocks.
 ///

@@ -26,7 +26,11 @@ impl Octets<'_> {
 }
 
 /// Whether a file with the one digest is that of which the manifest says the other.
-pub(super) fn check(found: Digest, expected: Digest) -> Result<(), FeedError> {
+///
+/// # Errors
+///
+/// When it is not.
+pub fn check(found: Digest, expected: Digest) -> Result<(), FeedError> {
     if found.octets != expected.octets {
         let (expected, found) = (expected.octets, found.octets);
         return Err(FeedError::Length { expected, found });

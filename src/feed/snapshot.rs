@@ -95,6 +95,16 @@ impl SnapshotReader {
     /// When some are missing, or the digest is another one.
     pub fn finish(self, found: Digest) -> Result<PayloadSet, FeedError> {
         seal::check(found, self.expected)?;
+        self.finish_unsealed()
+    }
+
+    /// The set, once all octets have come, before their digest is known: it must not count before
+    /// that is [found right](seal::check).
+    ///
+    /// # Errors
+    ///
+    /// When some are missing.
+    pub fn finish_unsealed(self) -> Result<PayloadSet, FeedError> {
         let lists = self.reader.finish()?;
         let (v4, v6) = (lists.v4.announced, lists.v6.announced);
         let keys = lists.router_keys.announced;

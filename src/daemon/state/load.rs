@@ -1,10 +1,10 @@
 //! What is in a state directory at the start.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use super::State;
 use super::disk::Disk;
@@ -15,13 +15,16 @@ use crate::daemon::{random, sets};
 use crate::feed::attributes::{self, Attributes};
 use crate::feed::history::{Parts, compose};
 use crate::feed::manifest::DeltaRef;
-use crate::feed::{FileName, Manifest, ManifestError, Octets, delta, whole};
+use crate::feed::{FileName, Manifest, ManifestError, Octets, Sealed, delta, seal, whole};
 use crate::payload::{Delta, PayloadSet, UnixTime};
 use crate::rtr::{Snapshot, Timing};
 use crate::sign::Digest;
 
 /// The format of a state directory. It grows when a version before would go wrong with it.
 const FORMAT: u64 = 1;
+
+/// How much of a file is read at once, in octets.
+const PIECE: usize = 1 << 17;
 
 /// The most damaged files that are kept to be looked at.
 const ASIDE: usize = 16;
@@ -87,6 +90,18 @@ impl<F: Read> Unread<F> {
         let read = read.map_err(|error| Fault::new(self.name, &error))?;
         read.map_err(|error| Fault::new(self.name, &error))
     }
+}
+
+/// The digest of a file, of which no more than one octet past the limit is read.
+fn digest(file: impl Read, limit: u64) -> io::Result<Digest> {
+    let mut input = BufReader::with_capacity(PIECE, file.take(limit.saturating_add(1)));
+    let mut sealed = Sealed::new(io::sink());
+    io::copy(&mut input, &mut sealed)?;
+    Ok(sealed.finish())
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 impl<D: Disk> State<D> {
@@ -187,13 +202,7 @@ impl<D: Disk> State<D> {
     /// Makes what is served of what the manifest names. What it needs for that and is damaged
     /// ends the history; what is only of use beside is left out.
     fn restore(&mut self, mut manifest: Manifest, loaded: &mut Loaded, now: UnixTime) {
-        let restored = self.parts(&mut manifest, loaded, now).and_then(|parts| {
-            let set = manifest.snapshot_name();
-            let mut restored = compose(&manifest, parts).map_err(|e| Fault::new(set, &e))?;
-            restored.v0_turn = u16::from_be_bytes(random::octets());
-            Snapshot::restore(restored).map_err(|error| Fault::new(set, &error))
-        });
-        match restored {
+        match self.restored(&mut manifest, loaded, now) {
             Ok(snapshot) => {
                 self.authority = match manifest.mirrored {
                     false => Authority::Own,
@@ -222,37 +231,42 @@ impl<D: Disk> State<D> {
         }
     }
 
-    fn parts(
+    fn restored(
         &mut self,
         manifest: &mut Manifest,
         loaded: &mut Loaded,
         now: UnixTime,
-    ) -> Result<Parts, Fault> {
+    ) -> Result<Snapshot, Fault> {
+        let set = manifest.snapshot_name();
+        let expected = manifest.snapshot.digest;
+        let sealed = self.open_set(manifest)?;
         let unread = self.unread_attributes(manifest);
-        // Beside the set, which takes longer: nobody is served before both are read.
-        let (attributes, read) = thread::scope(|scope| {
+        // Beside the set, which takes longest. Its digest is made of a second reading: threads
+        // that hand pieces on to each other wait for each other. Nothing counts before it is known.
+        thread::scope(|scope| {
             let attributes = scope.spawn(|| unread?.map(Unread::read).transpose());
-            let read = self.set_and_steps(manifest, loaded, now);
-            let attributes = attributes.join();
-            (
-                attributes.unwrap_or_else(|panic| resume_unwind(panic)),
-                read,
-            )
-        });
-        let (snapshot, deltas) = read?;
-        let attributes = match attributes {
-            Ok(attributes) => attributes,
-            Err(Fault { name, cause }) => {
-                let path = self.layout.file(&name);
-                self.set_aside(&path, &name, cause, loaded, now);
-                manifest.attributes = None;
-                None
-            }
-        };
-        Ok(Parts {
-            snapshot,
-            attributes,
-            deltas,
+            let digest = scope.spawn(move || digest(sealed, expected.octets));
+            let (snapshot, deltas) = self.set_and_steps(manifest, loaded, now)?;
+            let attributes = match joined(attributes) {
+                Ok(attributes) => attributes,
+                Err(Fault { name, cause }) => {
+                    let path = self.layout.file(&name);
+                    self.set_aside(&path, &name, cause, loaded, now);
+                    manifest.attributes = None;
+                    None
+                }
+            };
+            let parts = Parts {
+                snapshot,
+                attributes,
+                deltas,
+            };
+            let restored = compose(manifest, parts);
+            let digest = joined(digest).map_err(|error| Fault::new(set, &error))?;
+            seal::check(digest, expected).map_err(|error| Fault::new(set, &error))?;
+            let mut restored = restored.map_err(|error| Fault::new(set, &error))?;
+            restored.v0_turn = u16::from_be_bytes(random::octets());
+            Snapshot::restore(restored).map_err(|error| Fault::new(set, &error))
         })
     }
 
@@ -287,11 +301,16 @@ impl<D: Disk> State<D> {
 
     fn set(&mut self, manifest: &Manifest) -> Result<PayloadSet, Fault> {
         let name = manifest.snapshot_name();
-        let path = self.layout.file(&name.to_string());
-        let wrong = |error: io::Error| Fault::new(name, &error);
-        let mut file = self.disk.open(&path).map_err(wrong)?;
-        let read = sets::read(&mut file, manifest.snapshot.digest).map_err(wrong)?;
+        let mut file = self.open_set(manifest)?;
+        let read = sets::read_unsealed(&mut file, manifest.snapshot.digest);
+        let read = read.map_err(|error| Fault::new(name, &error))?;
         read.map_err(|error| Fault::new(name, &error))
+    }
+
+    fn open_set(&mut self, manifest: &Manifest) -> Result<D::File, Fault> {
+        let name = manifest.snapshot_name();
+        let file = self.disk.open(&self.layout.file(&name.to_string()));
+        file.map_err(|error| Fault::new(name, &error))
     }
 
     fn step(&mut self, manifest: &Manifest, named: &DeltaRef) -> Result<Delta, Fault> {
