@@ -134,6 +134,13 @@ struct Rest<R> {
     expected: u64,
 }
 
+/// For how many attributes there is memory before they come: for as many as can come in a file of
+/// so many octets, and not for all that is said.
+fn room(count: u32, octets: u64) -> usize {
+    let room = u64::from(count).min(octets / 8).min(ROOM);
+    usize::try_from(room).unwrap_or(0)
+}
+
 impl<R: Read> Rest<R> {
     fn attributes(&mut self) -> Result<Attributes, Fault> {
         if self.take()? != MAGIC {
@@ -178,9 +185,7 @@ impl<R: Read> Rest<R> {
     }
 
     fn list(&mut self, count: u32, known: &TrustAnchors) -> Result<Vec<Attribute>, Fault> {
-        // Memory is there for what can come, and not for all that is said.
-        let room = u64::from(count).min(self.expected / 8).min(ROOM);
-        let mut list = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+        let mut list = Vec::with_capacity(room(count, self.expected));
         for _ in 0..count {
             let attribute = Attribute::from_octets(self.take()?, known);
             list.push(attribute.ok_or(Fault::Content("an unknown trust anchor"))?);
@@ -209,5 +214,17 @@ impl<R: Read> Rest<R> {
             true => Ok(octets),
             false => Err(CUT),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_there_for_what_can_come() {
+        assert_eq!(room(3, 1_000), 3);
+        assert_eq!(room(1_000, 80), 10);
+        assert_eq!(room(u32::MAX, u64::MAX), 1 << 22);
     }
 }

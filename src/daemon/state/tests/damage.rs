@@ -112,6 +112,39 @@ fn damage_never_makes_another_set() {
     );
 }
 
+/// Nothing but its digest tells most of these sets from the one that was stored.
+#[test]
+fn a_damaged_set_ends_the_history_without_steps_or_attributes_too() {
+    let mut random = Random::new(35);
+    let (disk, mut server) = stored(&mut random);
+    let find = |server: &Server, kind: &str| {
+        let mut named = server.named().into_iter();
+        named.find(|path| ends(path, kind)).unwrap()
+    };
+    let bare = disk.rest(Rest::All, &mut random);
+    bare.damage(&find(&server, "attributes"), b"");
+    let path = find(&server, "snapshot");
+    let mut cases = vec![(bare, path)];
+    let newest = |server: &Server| {
+        let manifest = server.state.manifest().unwrap();
+        manifest.steps_before_snapshot() == manifest.deltas.len()
+    };
+    while !newest(&server) {
+        server.publish(&mut random, &disk);
+        server.settle(&disk);
+    }
+    cases.push((disk, find(&server, "snapshot")));
+    for (disk, path) in cases {
+        let content = disk.content(&path);
+        for place in 0..content.len() {
+            let mut other = content.clone();
+            other[place] ^= 1 << (place % 8);
+            let again = restart(&disk, &path, &other, &server, &mut random);
+            assert!(again.serving.is_none(), "{place}");
+        }
+    }
+}
+
 #[test]
 fn a_missing_file_is_damage_too() {
     use super::super::Disk;
