@@ -1,13 +1,13 @@
 //! Sets as they are read from files and connections.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use crate::feed::FeedError;
 use crate::feed::snapshot::SnapshotReader;
+use crate::feed::{FeedError, Sealed};
 use crate::payload::PayloadSet;
 use crate::sign::{Digest, Digester};
 
@@ -40,6 +40,18 @@ pub(super) fn read_unsealed(
             return Ok(Err(error));
         }
     }
+}
+
+/// The digest of a file, of which no more than one octet past the limit is read. Blocks.
+///
+/// # Errors
+///
+/// Those of the reader.
+pub(super) fn digest(input: impl Read, limit: u64) -> io::Result<Digest> {
+    let mut input = BufReader::with_capacity(PIECE, input.take(limit.saturating_add(1)));
+    let mut sealed = Sealed::new(io::sink());
+    io::copy(&mut input, &mut sealed)?;
+    Ok(sealed.finish())
 }
 
 /// Reads a set from its file, while a thread beside makes the digest of it. Costs a pass, and

@@ -1,7 +1,7 @@
 //! What is in a state directory at the start.
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::thread::{self, ScopedJoinHandle};
@@ -15,16 +15,13 @@ use crate::daemon::{random, sets};
 use crate::feed::attributes::{self, Attributes};
 use crate::feed::history::{Parts, compose};
 use crate::feed::manifest::DeltaRef;
-use crate::feed::{FileName, Manifest, ManifestError, Octets, Sealed, delta, seal, whole};
+use crate::feed::{FileName, Manifest, ManifestError, Octets, delta, seal, whole};
 use crate::payload::{Delta, PayloadSet, UnixTime};
 use crate::rtr::{Snapshot, Timing};
 use crate::sign::Digest;
 
 /// The format of a state directory. It grows when a version before would go wrong with it.
 const FORMAT: u64 = 1;
-
-/// How much of a file is read at once, in octets.
-const PIECE: usize = 1 << 17;
 
 /// The most damaged files that are kept to be looked at.
 const ASIDE: usize = 16;
@@ -90,14 +87,6 @@ impl<F: Read> Unread<F> {
         let read = read.map_err(|error| Fault::new(self.name, &error))?;
         read.map_err(|error| Fault::new(self.name, &error))
     }
-}
-
-/// The digest of a file, of which no more than one octet past the limit is read.
-fn digest(file: impl Read, limit: u64) -> io::Result<Digest> {
-    let mut input = BufReader::with_capacity(PIECE, file.take(limit.saturating_add(1)));
-    let mut sealed = Sealed::new(io::sink());
-    io::copy(&mut input, &mut sealed)?;
-    Ok(sealed.finish())
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
@@ -245,7 +234,7 @@ impl<D: Disk> State<D> {
         // that hand pieces on to each other wait for each other. Nothing counts before it is known.
         thread::scope(|scope| {
             let attributes = scope.spawn(|| unread?.map(Unread::read).transpose());
-            let digest = scope.spawn(move || digest(sealed, expected.octets));
+            let digest = scope.spawn(move || sets::digest(sealed, expected.octets));
             let (snapshot, deltas) = self.set_and_steps(manifest, loaded, now)?;
             let attributes = match joined(attributes) {
                 Ok(attributes) => attributes,

@@ -35,7 +35,7 @@ pub(crate) struct Web {
     #[arg(long, default_value_t = 10)]
     seconds: u32,
     /// Do not sleep in between. Who answers a client that sleeps pays for waking up its processor,
-    /// which takes as long as a third of the answer in a virtual machine that both share
+    /// which is a fifth of all that it costs in a virtual machine that both share
     #[arg(long)]
     awake: bool,
 }
